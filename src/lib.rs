@@ -1,0 +1,1 @@
+//! relationship-service: ends a reseller relationship in Microsoft Partner Center.

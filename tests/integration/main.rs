@@ -1,0 +1,1 @@
+//! The one integration binary: every test that needs a socket, a file or a process.
