@@ -1,0 +1,5 @@
+//! Application: the use cases behind the RPCs, the ports they need, and the worker that carries
+//! offboardings forward.
+
+pub mod clock;
+pub mod upstream;

@@ -1,0 +1,12 @@
+//! Domain: snapshot → blockers → plan; events → state → next step. Pure: no I/O, no runtime.
+
+pub mod blocker;
+pub mod failure;
+pub mod ids;
+pub mod item;
+pub mod plan;
+pub mod policy;
+pub mod rules;
+pub mod snapshot;
+pub mod subscription;
+pub mod time;
