@@ -2,4 +2,5 @@
 //! offboardings forward.
 
 pub mod clock;
+pub mod store;
 pub mod upstream;

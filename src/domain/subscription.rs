@@ -214,6 +214,12 @@ pub struct Subscription {
     pub cancellation_allowed_until: Option<Time>,
     /// Whether a cancellation at term end is scheduled (`scheduledActions`).
     pub cancels_at_term_end: bool,
+    /// `scheduledNextTermInstructions`, verbatim; kept so that a suspension can be undone whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_term: Option<serde_json::Value>,
+    /// `scheduledActions`, verbatim; kept for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_actions: Option<serde_json::Value>,
     /// Refund options.
     pub refunds: Vec<RefundOption>,
     /// `isMicrosoftProduct`; `None` when left out.
@@ -285,6 +291,16 @@ impl Subscription {
                 AtTermEnd::Ends
             }
             (_, None) => AtTermEnd::Unknown,
+        }
+    }
+
+    /// The fields that a suspension may touch.
+    pub fn fields(&self) -> ChangeableFields {
+        ChangeableFields {
+            status: self.status.clone(),
+            auto_renew: self.auto_renew,
+            next_term: self.next_term.clone(),
+            scheduled_actions: self.scheduled_actions.clone(),
         }
     }
 
