@@ -231,6 +231,15 @@ pub struct PartnerNow {
     pub now: Time,
 }
 
+/// Something was appended to this log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Which offboarding.
+    pub id: OffboardingId,
+    /// Sequence of its newest event.
+    pub sequence: u64,
+}
+
 /// The store.
 ///
 /// Every method may fail with [`StoreError::Unavailable`], in which case nothing was changed (or, for
@@ -319,9 +328,9 @@ pub trait Store: Send + Sync {
     /// can be taken over; zero if one is due, `None` if nothing waits.
     async fn next_due(&self, partners: &[PartnerNow]) -> Result<Option<Duration>, StoreError>;
 
-    /// Returns when something was appended or accepted (by any replica) after the call began, or when
-    /// the implementation cannot tell; callers look again then. Used by watches and the worker.
-    fn changes(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// What was appended or accepted, by any replica, after its commit. A receiver that lags has missed
+    /// something and looks again; so does one that has not heard anything for a while.
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<Change>;
 
     /// Whether the database answers.
     async fn ready(&self) -> Result<(), StoreError>;
