@@ -2,5 +2,7 @@
 //! offboardings forward.
 
 pub mod clock;
+pub mod error;
+pub mod service;
 pub mod store;
 pub mod upstream;
