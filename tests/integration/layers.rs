@@ -7,13 +7,11 @@ use crate::rust_source::{RustSource, Token, paths, sequences};
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("application", &["domain"]),
-    ("grpc", &["application", "domain", "proto"]),
+    ("grpc", &["application", "domain"]),
     ("http", &["application", "domain"]),
     ("partner_center", &["application", "domain", "http"]),
     ("store", &["application", "domain"]),
     ("telemetry", &["application", "domain"]),
-    // The generated types of the public API: for the server and for the client commands.
-    ("proto", &[]),
     // A program of its own; a wire type shared with the client would hide a shared mistake.
     ("simulator", &[]),
 ];
