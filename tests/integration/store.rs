@@ -1,0 +1,6 @@
+//! The store: one contract for every implementation, and what is particular to each.
+
+mod contract;
+mod fixture;
+mod lists;
+mod sqlite;
