@@ -4,3 +4,5 @@ mod contract;
 mod fixture;
 mod lists;
 mod sqlite;
+mod sqlite_crash;
+mod sqlite_open;
