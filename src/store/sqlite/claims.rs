@@ -236,3 +236,44 @@ pub(super) async fn next_due(
         .and_then(|row| row.try_get("wait"))?;
     Ok(wait.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection};
+
+    use super::*;
+
+    /// How SQLite goes about a statement.
+    async fn plan(sql: &str) -> Vec<String> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::migrate!("migrations/sqlite")
+            .run_direct(None, &mut connection, false)
+            .await
+            .unwrap();
+        sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get("detail"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn finished_rows_cost_a_claim_nothing() {
+        for sql in [CLAIM, NEXT_DUE] {
+            let steps = plan(sql).await;
+            let uses = |index: &str| steps.iter().any(|step| step.contains(index));
+            assert!(uses("INDEX offboardings_due (partner=?"), "{steps:#?}");
+            for step in &steps {
+                let scan = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
+                // The union's own few rows are no table.
+                assert!(!scan || step.contains("(subquery"), "{step}: {steps:#?}");
+            }
+        }
+        let steps = plan(NEXT_DUE).await;
+        let uses = |index: &str| steps.iter().any(|step| step.contains(index));
+        assert!(uses("INDEX offboardings_claimed"), "{steps:#?}");
+    }
+}

@@ -4,9 +4,9 @@
 //! the disk. So all writes go through one task. While it commits, requests queue up; the next
 //! transaction takes all of them, and all are answered after its commit. Nobody waits on purpose.
 //!
-//! A request that is refused (a conflict, a lost claim) has changed nothing, so the others go on. If
-//! the database fails within a group, the group is rolled back and its requests are repeated each in
-//! a transaction of its own: what one of them broke does not undo the others.
+//! A request that is refused (a conflict, a lost claim) has changed nothing, so the others go on. If a
+//! statement fails, the group is rolled back and its requests are repeated each in a transaction of
+//! its own: what one of them broke does not undo the others. If the commit fails, all have failed.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -193,27 +193,38 @@ impl Writer {
         self.tally.requests.fetch_add(count, Ordering::Relaxed);
         match self.transact(group).await {
             Ok(()) => group.drain(..).for_each(|job| job.reply()),
-            Err(Broken::Before(_)) if group.len() > 1 => {
-                for job in group.drain(..) {
-                    let mut alone = vec![job];
-                    let result = self.transact(&mut alone).await;
-                    self.settle(&mut alone, result);
-                }
+            Err(Broken::Whole(error)) => self.give_up(group, &error),
+            Err(Broken::Within(error)) if group.len() == 1 => self.give_up(group, &error),
+            Err(Broken::Within(error)) => {
+                tracing::warn!(%error, requests = count, "a group of writes failed; repeating each");
+                self.serve_each(group).await;
             }
-            result => self.settle(group, result),
         }
     }
 
-    fn settle(&self, group: &mut Vec<Box<dyn Queued>>, result: Result<(), Broken>) {
-        match result {
-            Ok(()) => group.drain(..).for_each(|job| job.reply()),
-            Err(Broken::Before(error) | Broken::AtCommit(error)) => {
-                self.tally.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%error, requests = group.len(), "a write to the database failed");
-                for job in group.drain(..) {
-                    job.fail(failed(&error));
+    /// Answers each of a group after a transaction of its own.
+    async fn serve_each(&mut self, group: &mut Vec<Box<dyn Queued>>) {
+        while !group.is_empty() {
+            let rest = group.split_off(1);
+            match self.transact(group).await {
+                Ok(()) => group.drain(..).for_each(|job| job.reply()),
+                Err(Broken::Within(error)) => self.give_up(group, &error),
+                Err(Broken::Whole(error)) => {
+                    // It would fail for the others too, each after a time-out of its own.
+                    group.extend(rest);
+                    self.give_up(group, &error);
+                    return;
                 }
             }
+            *group = rest;
+        }
+    }
+
+    fn give_up(&self, group: &mut Vec<Box<dyn Queued>>, error: &sqlx::Error) {
+        self.tally.failures.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(%error, requests = group.len(), "a write to the database failed");
+        for job in group.drain(..) {
+            job.fail(failed(error));
         }
     }
 
@@ -221,7 +232,7 @@ impl Writer {
     async fn transact(&mut self, group: &mut [Box<dyn Queued>]) -> Result<(), Broken> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.options).await.map_err(Broken::Before)?,
+            None => connect(&self.options).await.map_err(Broken::Whole)?,
         };
         let mut done = Done::default();
         match attempt(&mut connection, group, &mut done).await {
@@ -249,12 +260,12 @@ impl Writer {
     }
 }
 
-/// Where a transaction broke.
+/// What broke a transaction.
 enum Broken {
-    /// Before its commit was asked for: none of it can have lasted.
-    Before(sqlx::Error),
-    /// At the commit.
-    AtCommit(sqlx::Error),
+    /// The database as a whole: no connection, no lock, no commit.
+    Whole(sqlx::Error),
+    /// A statement of one of its requests.
+    Within(sqlx::Error),
 }
 
 async fn attempt(
@@ -265,13 +276,13 @@ async fn attempt(
     sqlx::query("BEGIN IMMEDIATE")
         .execute(&mut *connection)
         .await
-        .map_err(Broken::Before)?;
+        .map_err(Broken::Whole)?;
     for job in group {
-        job.run(connection, done).await.map_err(Broken::Before)?;
+        job.run(connection, done).await.map_err(Broken::Within)?;
     }
     sqlx::query("COMMIT")
         .execute(connection)
         .await
-        .map_err(Broken::AtCommit)?;
+        .map_err(Broken::Whole)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use proptest::prelude::Strategy;
@@ -152,6 +153,42 @@ async fn a_request_that_breaks_does_not_undo_the_others_of_its_group() {
         .unwrap();
     assert!(fresh.store.counters().failures >= 4);
     fresh.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_locked_by_somebody_else_fails_the_requests_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let options = Options {
+        busy_timeout: Duration::from_millis(1),
+        ..Options::default()
+    };
+    let store = SqliteStore::open(&path, options).await.unwrap();
+    let partner = partner();
+    let ids = join_all((0..20).map(|_| accepted_due(&store, partner, 0))).await;
+    let mut sql = beside(&path).await;
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    let all = || {
+        join_all(
+            ids.iter()
+                .map(|id| store.append(append(*id, 1, Appender::Control))),
+        )
+    };
+    for answer in all().await {
+        let Err(StoreError::Unavailable(why)) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(why.contains("locked"), "{why}");
+    }
+    // Reading goes on meanwhile, and shows that nothing was written.
+    assert_eq!(store.load(ids[0]).await.unwrap().unwrap().sequence, 1);
+    sqlx::query("ROLLBACK").execute(&mut sql).await.unwrap();
+    sql.close().await.unwrap();
+    assert!(all().await.iter().all(Result::is_ok));
+    store.close().await;
 }
 
 /// One step of a random history: which offboarding, how many events, and whether the disk fails.
