@@ -349,3 +349,40 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), O
             },
         })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_not_durable_is_refused() {
+        let weak = SqliteConnectOptions::new()
+            .in_memory(true)
+            .synchronous(SqliteSynchronous::Normal);
+        let error = connect(&weak).await.unwrap_err().to_string();
+        assert!(error.contains("synchronous=1"), "{error}");
+        // A database in memory has no write-ahead log, whatever was asked for.
+        let volatile = weak
+            .synchronous(SqliteSynchronous::Full)
+            .journal_mode(SqliteJournalMode::Wal);
+        let error = connect(&volatile).await.unwrap_err().to_string();
+        assert!(
+            error.contains("synchronous=2 and journal_mode=memory"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_told_from_what_went_wrong() {
+        let path = Path::new("/var/lib/x.db");
+        for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied] {
+            let error = refused(path, &io::Error::from(kind));
+            assert!(matches!(error, OpenError::ReadOnly { .. }), "{error}");
+        }
+        let error = refused(path, &io::Error::from(ErrorKind::StorageFull));
+        assert!(matches!(error, OpenError::Failed { .. }), "{error}");
+    }
+}
