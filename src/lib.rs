@@ -2,3 +2,7 @@
 
 pub mod application;
 pub mod domain;
+pub mod http;
+pub mod partner_center;
+pub mod simulator;
+pub mod store;

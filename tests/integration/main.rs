@@ -7,3 +7,4 @@ mod docs;
 mod layers;
 mod repository;
 mod rust_source;
+mod store;
