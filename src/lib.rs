@@ -1,1 +1,2 @@
 //! relationship-service: ends a reseller relationship in Microsoft Partner Center.
+pub mod simulator;

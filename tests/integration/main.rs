@@ -1,1 +1,3 @@
 //! The one integration binary: every test that needs a socket, a file or a process.
+
+mod simulator;
