@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::act::Act;
 use super::control::ControlHandle;
 use super::faults::FaultRule;
 use super::scenario::Scenario;
@@ -28,6 +29,7 @@ pub(super) fn routes(handle: ControlHandle) -> Router {
             "/faults",
             get(list_faults).post(add_faults).delete(clear_faults),
         )
+        .route("/act", post(act))
         .route("/scenario", post(replace_scenario))
         .with_state(handle)
 }
@@ -108,6 +110,13 @@ async fn add_faults(
 async fn clear_faults(State(handle): State<ControlHandle>) -> StatusCode {
     handle.clear_faults();
     StatusCode::NO_CONTENT
+}
+
+async fn act(State(handle): State<ControlHandle>, Json(act): Json<Act>) -> Response {
+    match handle.act(&act) {
+        Ok(told) => Json(told).into_response(),
+        Err(why) => (StatusCode::CONFLICT, Json(json!({ "error": why }))).into_response(),
+    }
 }
 
 async fn replace_scenario(

@@ -7,6 +7,7 @@
 //! `control` steers it all from within the process, `control_http` from outside.
 //! `docs/simulator.md` describes it for people.
 
+mod act;
 mod answer;
 mod api;
 mod audit;
@@ -42,6 +43,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use url::Url;
 
+pub use act::{Act, Action, Actor};
 pub use control::{ClockReading, ControlHandle};
 pub use customers::Obstacle;
 pub use error::SimulatorError;

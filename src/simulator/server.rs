@@ -374,9 +374,11 @@ fn execute(
         .header("ms-requestid")
         .filter(|_| changes)
         .map(|id| {
+            // The body too: some clients send one id with everything they do.
+            let body = String::from_utf8_lossy(&received.body);
             (
                 id.to_lowercase(),
-                format!("{} {}", received.method, received.path),
+                format!("{} {} {body}", received.method, received.path),
             )
         });
     if let Some(key) = &replay {
