@@ -170,7 +170,7 @@ fn order_line(customer: &Customer, index: usize) -> usize {
 
 /// GET of the artifact that a reservation's entitlement links to.
 pub(super) fn reservation(request: &ApiRequest<'_>, customer: &Customer) -> Answer {
-    let wanted = request.segments[8];
+    let wanted = request.segments[9];
     customer
         .reservations
         .iter()

@@ -1,13 +1,14 @@
 //! The HTTP side: journal, faults, token check, endpoint, and the answer on the wire.
 
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
+use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
@@ -490,10 +491,13 @@ fn wire(answer: Answer, ids: [(&'static str, String); 5], fault: Option<&Fault>)
     match damaged {
         Some(announced) => {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(announced));
-            // A stream, so that the server takes the announced length for granted; it closes the
-            // connection when the body ends early.
-            let parts =
-                futures::stream::once(async move { Ok::<_, Infallible>(Bytes::from(bytes)) });
+            // A stream, so that the server takes the announced length for granted. It waits once
+            // before it ends early, so that what there is has been sent by then.
+            let sent = futures::stream::once(async move { Ok::<_, io::Error>(Bytes::from(bytes)) });
+            let parts = sent.chain(futures::stream::once(async {
+                tokio::task::yield_now().await;
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }));
             *response.body_mut() = Body::from_stream(parts);
         }
         None => *response.body_mut() = Body::from(bytes),

@@ -2,5 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod control;
 mod customers;
+mod entitlements;
+mod faults;
+mod subscriptions;
+mod time;
 mod tokens;
