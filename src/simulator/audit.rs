@@ -111,7 +111,11 @@ pub(super) fn list(world: &World, request: &ApiRequest<'_>) -> Answer {
         },
         None => Timestamp::MAX,
     };
-    let filter = match request.param("filter").map(serde_json::from_str::<Value>) {
+    let wanted = match paging::wanted(request, 500) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return *refusal,
+    };
+    let filter = match wanted.filter.as_deref().map(serde_json::from_str::<Value>) {
         None => None,
         Some(Ok(filter)) => Some(filter),
         Some(Err(_)) => return Answer::error(400, 800_002, "The filter is not JSON."),
@@ -147,10 +151,7 @@ pub(super) fn list(world: &World, request: &ApiRequest<'_>) -> Answer {
         .filter(|e| e.visible_from <= request.now && e.at >= from && e.at < until)
         .filter(|e| matches(e))
         .collect();
-    let page = match paging::page(request, found.len(), 500) {
-        Ok(page) => page,
-        Err(refusal) => return *refusal,
-    };
+    let page = wanted.of(request, found.len());
     let items: Vec<Value> = found[page.range.clone()]
         .iter()
         .map(|e| wire::audit_record(partner, e))

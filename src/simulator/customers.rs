@@ -130,8 +130,12 @@ pub(super) fn get(world: &World, request: &ApiRequest<'_>, customer: Uuid) -> An
 /// GET of the customers, filtered and seek paged.
 pub(super) fn list(world: &mut World, request: &ApiRequest<'_>) -> Answer {
     let now = request.now;
-    let wanted = match request.param("filter").map(read_filter).transpose() {
+    let wanted = match paging::wanted(request, 100) {
         Ok(wanted) => wanted,
+        Err(refusal) => return *refusal,
+    };
+    let filter = match wanted.filter.as_deref().map(read_filter).transpose() {
+        Ok(filter) => filter,
         Err(refusal) => return *refusal,
     };
     let behaviour = world.behaviour.clone();
@@ -147,12 +151,9 @@ pub(super) fn list(world: &mut World, request: &ApiRequest<'_>) -> Answer {
         .customers
         .values()
         .filter(|c| c.shows(now))
-        .filter(|c| wanted.as_ref().is_none_or(|w| w.matches(c)))
+        .filter(|c| filter.as_ref().is_none_or(|f| f.matches(c)))
         .collect();
-    let page = match paging::page(request, found.len(), 100) {
-        Ok(page) => page,
-        Err(refusal) => return *refusal,
-    };
+    let page = wanted.of(request, found.len());
     let items: Vec<Value> = found[page.range.clone()]
         .iter()
         .map(|c| wire::customer(partner, c, false, now))

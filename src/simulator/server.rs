@@ -118,7 +118,8 @@ impl Received {
 
     /// Path below `/v1`.
     fn segments(&self) -> Option<Vec<&str>> {
-        let mut segments = self.path.trim_matches('/').split('/');
+        // Microsoft's Java SDK joins links so that a slash is doubled.
+        let mut segments = self.path.split('/').filter(|s| !s.is_empty());
         segments
             .next()
             .filter(|v| v.eq_ignore_ascii_case("v1"))
@@ -390,13 +391,15 @@ fn execute(
             return answer.with_note("same MS-RequestId: the first answer again");
         }
     }
-    let path_and_query = match &received.query {
-        Some(query) => format!("{}?{query}", below_version(&received.path)),
-        None => below_version(&received.path).to_owned(),
-    };
+    let segments = received.segments().unwrap_or_default();
+    let mut path_and_query = format!("/{}", segments.join("/"));
+    if let Some(query) = &received.query {
+        path_and_query.push('?');
+        path_and_query.push_str(query);
+    }
     let request = ApiRequest {
         endpoint,
-        segments: received.segments().unwrap_or_default(),
+        segments,
         path_and_query: &path_and_query,
         query: url::form_urlencoded::parse(received.query.as_deref().unwrap_or("").as_bytes())
             .map(|(k, v)| (k.to_lowercase(), v.into_owned()))
@@ -517,11 +520,6 @@ fn form(body: &[u8]) -> BTreeMap<String, String> {
 
 fn strip_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
-}
-
-/// The path without its version.
-fn below_version(path: &str) -> &str {
-    path.get(3..).unwrap_or(path)
 }
 
 fn short(id: Uuid) -> String {

@@ -136,10 +136,14 @@ pub(super) fn full_subscription(customer: Uuid, s: &Subscription) -> Value {
         "parentSubscriptionId": s.parent,
         "hasPurchasableAddons": if legacy { json!(false) } else { Value::Null },
         "creationDate": s.created.to_string(),
-        "effectiveStartDate": s.start.to_string(),
+        "effectiveStartDate": if legacy {
+            s.start.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        } else {
+            s.start.strftime("%Y-%m-%dT%H:%M:%S.%7f+00:00").to_string()
+        },
         // New commerce: the last day that belongs to the term; the exact end is in the other one.
         "commitmentEndDate": if legacy {
-            s.term_end.to_string()
+            s.term_end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
         } else {
             format!("{}T00:00:00Z", s.term_end.strftime("%Y-%m-%d"))
         },

@@ -132,3 +132,20 @@ async fn routes_that_do_not_exist_answer_404() {
     assert_eq!(bench.get("v1/invoices").await.status, 404);
     assert_eq!(bench.get("customers").await.status, 404);
 }
+
+#[tokio::test]
+async fn the_documented_scenario_starts_as_it_stands() {
+    let text = include_str!("../../../docs/simulator.md");
+    let json = text
+        .split("```json\n")
+        .map(|block| block.split("```").next().unwrap())
+        .find(|block| block.contains("\"partners\""))
+        .unwrap();
+    let scenario: Scenario = serde_json::from_str(json).unwrap();
+    let bench = Bench::start(scenario).await;
+    let list = bench
+        .get(&format!("{}/subscriptions", bench.path()))
+        .await
+        .body;
+    assert_eq!(list["totalCount"], 3);
+}

@@ -41,6 +41,25 @@ async fn a_long_list_is_walked_with_continuation_tokens() {
 }
 
 #[tokio::test]
+async fn a_token_alone_remembers_size_and_filter_of_its_list() {
+    let bench = Bench::start(Scenario::seeded(5, 0, 1)).await;
+    let page = bench.get("v1/customers?size=2").await.body;
+    let token = page["continuationToken"].as_str().unwrap();
+    // As Microsoft's Java SDK sends it: no size, a doubled slash, an empty parameter.
+    let request = bench
+        .request(Method::GET, "v1//customers?&seekOperation=Next")
+        .header("MS-ContinuationToken", token);
+    let next = bench.send(request).await.body;
+    assert_eq!(next["items"].as_array().unwrap().len(), 2);
+    assert_ne!(next["items"][0]["id"], page["items"][0]["id"]);
+    let link = &page["links"]["next"]["headers"][0];
+    assert_eq!(
+        (&link["key"], link["value"].as_str()),
+        (&json!("MS-ContinuationToken"), Some(token))
+    );
+}
+
+#[tokio::test]
 async fn the_filter_knows_starts_with_on_name_and_domain_only() {
     let bench = Bench::start(Scenario::seeded(5, 0, 1)).await;
     let name = bench.customer().name.to_uppercase();
