@@ -7,4 +7,5 @@ mod docs;
 mod layers;
 mod repository;
 mod rust_source;
+mod simulator;
 mod store;
