@@ -2,3 +2,5 @@
 
 pub mod application;
 pub mod domain;
+pub mod http;
+pub mod partner_center;
