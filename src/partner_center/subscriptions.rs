@@ -100,10 +100,17 @@ pub(super) fn decode(fields: &Fields<'_>) -> Read<Subscription> {
         term_end,
         cancellation_allowed_until: fields.date("cancellationAllowedUntilDate")?,
         cancels_at_term_end,
+        next_term: given(fields, "scheduledNextTermInstructions"),
+        scheduled_actions: given(fields, "scheduledActions"),
         refunds,
         is_microsoft_product: fields.flag("isMicrosoftProduct")?,
         reseller_of_record: fields.word("partnerId")?,
     })
+}
+
+/// A member verbatim, unless upstream leaves it out or writes null.
+fn given(fields: &Fields<'_>, name: &str) -> Option<Value> {
+    fields.value(name).filter(|value| !value.is_null()).cloned()
 }
 
 fn decode_all(body: &Value) -> Read<Vec<Subscription>> {
