@@ -1,4 +1,7 @@
 //! relationship-service: ends a reseller relationship in Microsoft Partner Center.
 
 pub mod application;
+pub mod config;
 pub mod domain;
+pub mod grpc;
+pub mod telemetry;
