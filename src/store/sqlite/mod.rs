@@ -91,8 +91,8 @@ impl SqliteStore {
     /// afterwards is answered with [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.closing.cancel();
-        // First the readers: the last connection to close folds the write-ahead log into the file,
-        // and a read-only one could not.
+        // First the readers: one that is still reading would keep the write-ahead log from being
+        // folded into the file.
         self.readers.close().await;
         if let Some(writer) = self.writer.lock().await.take()
             && let Err(error) = writer.await
