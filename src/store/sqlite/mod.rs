@@ -1,7 +1,7 @@
 //! The store in one SQLite file: WAL, every commit synced to the disk, one process at a time.
 //!
-//! [`open`] looks at the file, locks it and migrates it. All writes go through one task ([`writer`])
-//! that groups them into transactions; [`writes`] and [`claims`] are what it does. [`reads`] are
+//! `open` looks at the file, locks it and migrates it. All writes go through one task (`writer`)
+//! that groups them into transactions; `writes` and `claims` are what it does. `reads` are
 //! answered by a small pool of read-only connections, which see every commit made before they ask.
 
 mod claims;
