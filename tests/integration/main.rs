@@ -4,7 +4,9 @@
 
 mod dependencies;
 mod docs;
+mod harness;
 mod layers;
+mod offboarding;
 mod repository;
 mod rust_source;
 mod simulator;
