@@ -2,3 +2,4 @@
 
 pub mod application;
 pub mod domain;
+pub mod grpc;
