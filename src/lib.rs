@@ -1,5 +1,11 @@
 //! relationship-service: ends a reseller relationship in Microsoft Partner Center.
 
 pub mod application;
+pub mod config;
 pub mod domain;
 pub mod grpc;
+pub mod http;
+pub mod partner_center;
+pub mod simulator;
+pub mod store;
+pub mod telemetry;

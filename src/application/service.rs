@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::domain::event::{Event, Request};
+use crate::domain::event::Event;
 use crate::domain::ids::{
     CallerId, CustomerId, OffboardingId, PartnerAlias, PartnerTenantId, RequestId,
 };
@@ -16,7 +16,6 @@ use crate::domain::step::{Timing, Waiting};
 use crate::domain::time::Time;
 
 use super::clock::Clock;
-use super::error::Error;
 use super::store::{Filter, Store};
 use super::upstream::PartnerCenter;
 
@@ -83,7 +82,7 @@ pub struct Removal {
     pub terms: Terms,
 }
 
-/// The terms of a removal: everything in [`Request`] but whom it is about.
+/// The terms of a removal: everything in [`Request`](crate::domain::event::Request) but whom it is about.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
     /// What is allowed.
@@ -162,4 +161,7 @@ pub struct Service {
     pub(super) partners: Arc<Vec<Partner>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) timing: Timing,
+    /// Wakes the worker of this process.
+    pub(super) work: Arc<tokio::sync::Notify>,
+    pub(super) hub: super::watch::Hub,
 }

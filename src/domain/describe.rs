@@ -126,10 +126,9 @@ fn probed(probe: Option<&Probe>, what: &str, unasked: &str) -> Consequence {
             Shown::Yes,
             format!("Partner Center refuses to show {what}: {answer}"),
         ),
-        Some(Probe::Answered) => Consequence::new(
-            Shown::No,
-            format!("Partner Center still shows {what}."),
-        ),
+        Some(Probe::Answered) => {
+            Consequence::new(Shown::No, format!("Partner Center still shows {what}."))
+        }
         Some(Probe::Failed { failure }) => Consequence::new(
             Shown::No,
             format!("Asking for {what} failed for another reason: {failure}"),
@@ -334,7 +333,11 @@ pub fn event(body: &EventBody) -> String {
         EventBody::SnapshotTaken {
             snapshot, standing, ..
         } => {
-            let completeness = if snapshot.complete { "" } else { ", not completely" };
+            let completeness = if snapshot.complete {
+                ""
+            } else {
+                ", not completely"
+            };
             if standing.is_empty() {
                 format!("Partner Center was read{completeness}: nothing is in the way.")
             } else {
@@ -453,7 +456,10 @@ fn audit_finding(finding: &AuditFinding) -> String {
         AuditFinding::Nothing => "the audit shows neither a removal nor a return".to_owned(),
         AuditFinding::Removed { record } => format!("the audit shows the removal at {}", record.at),
         AuditFinding::Reaccepted { record } => {
-            format!("the audit shows that the customer came back at {}", record.at)
+            format!(
+                "the audit shows that the customer came back at {}",
+                record.at
+            )
         }
         AuditFinding::Unreadable { failure } => format!("the audit could not be read ({failure})"),
     }

@@ -94,10 +94,7 @@ impl Offboarding {
         let standing = self.standing(&plan);
         let nothing_changed = self.first_effect.is_none() && self.removal.attempts == 0;
         if nothing_changed && let Some(failure) = only_unreadable(snapshot, &standing) {
-            return Judgement::Events(vec![EventBody::Deferred {
-                retry_at: self.retry_at(now, &failure, self.deferrals()),
-                failure,
-            }]);
+            return Judgement::Events(vec![self.deferred(failure, now)]);
         }
         let recheck_at = self.recheck_at(&standing, now);
         let ending = (!standing.is_empty() && nothing_changed).then(|| refused_before(&standing));
@@ -144,6 +141,12 @@ impl Offboarding {
         standing.extend(outside.map(Blocker::outside_plan));
         standing.sort_by_key(Blocker::key);
         standing
+    }
+
+    /// Waits after an upstream failure, the longer the more often it happened.
+    pub fn deferred(&self, failure: UpstreamFailure, now: Time) -> EventBody {
+        let retry_at = self.retry_at(now, &failure, self.deferrals());
+        EventBody::Deferred { failure, retry_at }
     }
 
     fn deferrals(&self) -> u32 {

@@ -1070,6 +1070,14 @@ impl Offboarding {
             .find(|effect| effect.action.resource.id == *id)
     }
 
+    /// Some subscription of the customer, for a read-only probe.
+    pub fn any_subscription(&self) -> Option<&ResourceId> {
+        self.items
+            .iter()
+            .find(|item| item.kind == ResourceKind::Subscription)
+            .map(|item| &item.id)
+    }
+
     /// Whether a removal intent stands that upstream has not refused: the point of no return.
     pub fn removal_stands(&self) -> bool {
         matches!(

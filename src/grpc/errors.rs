@@ -228,7 +228,8 @@ impl Answer {
     fn with(mut self, key: &str, value: impl ToString) -> Self {
         let value = value.to_string();
         if !value.is_empty() {
-            self.metadata.insert(key.to_owned(), cut(value, MAX_METADATA));
+            self.metadata
+                .insert(key.to_owned(), cut(value, MAX_METADATA));
         }
         self
     }

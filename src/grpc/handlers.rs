@@ -106,7 +106,8 @@ impl RelationshipService for Handlers {
         )
     }
 
-    type WatchOffboardingStream = BoxStream<'static, Result<proto::WatchOffboardingResponse, Status>>;
+    type WatchOffboardingStream =
+        BoxStream<'static, Result<proto::WatchOffboardingResponse, Status>>;
 
     async fn watch_offboarding(
         &self,
@@ -117,11 +118,14 @@ impl RelationshipService for Handlers {
             async {
                 let (id, after) = convert::watch(request.into_inner())?;
                 let watch = self.service.watch(&caller, id, after).await?;
-                Ok(watch::stream(watch, watch::Terms {
-                    heartbeat: self.heartbeat,
-                    deadline: caller.deadline,
-                    stopping: self.stopping.clone(),
-                }))
+                Ok(watch::stream(
+                    watch,
+                    watch::Terms {
+                        heartbeat: self.heartbeat,
+                        deadline: caller.deadline,
+                        stopping: self.stopping.clone(),
+                    },
+                ))
             }
             .await,
         )

@@ -153,12 +153,12 @@ where
         Box::pin(
             async move {
                 let answer = answer.await?;
-                line.code = code(answer.headers());
+                line.ends(answer.headers());
                 // The closure keeps the line until the body is over or dropped.
                 Ok(answer.map(|body| {
                     Body::new(body.inspect_frame(move |frame| {
                         if let Some(trailers) = frame.trailers_ref() {
-                            line.code = code(trailers);
+                            line.ends(trailers);
                         }
                     }))
                 }))
@@ -170,7 +170,9 @@ where
 
 /// The code that trailers, or the headers of an answer without a body, carry.
 fn code(headers: &HeaderMap) -> Option<Code> {
-    Some(Code::from_bytes(headers.get(Status::GRPC_STATUS)?.as_bytes()))
+    Some(Code::from_bytes(
+        headers.get(Status::GRPC_STATUS)?.as_bytes(),
+    ))
 }
 
 /// The line in the log; written when the call is over, however it ends.
@@ -179,6 +181,13 @@ struct Line {
     began: Instant,
     ours: bool,
     code: Option<Code>,
+}
+
+impl Line {
+    /// Notes the code of an answer. A method, so that a closure captures the whole line.
+    fn ends(&mut self, headers: &HeaderMap) {
+        self.code = code(headers).or(self.code);
+    }
 }
 
 impl Drop for Line {
@@ -220,7 +229,17 @@ mod tests {
 
     #[test]
     fn what_is_no_timeout_is_left_alone() {
-        for text in ["", "S", "5", "-1S", "+1S", "123456789S", "1x", "1 S", "1.5S"] {
+        for text in [
+            "",
+            "S",
+            "5",
+            "-1S",
+            "+1S",
+            "123456789S",
+            "1x",
+            "1 S",
+            "1.5S",
+        ] {
             assert_eq!(timeout(text), None, "{text}");
         }
     }

@@ -71,7 +71,9 @@ pub async fn serve(
     let stopping = CancellationToken::new();
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in ["", SERVICE_NAME] {
-        health.set_service_status(name, ServingStatus::Serving).await;
+        health
+            .set_service_status(name, ServingStatus::Serving)
+            .await;
     }
     let service = RelationshipServiceServer::new(Handlers {
         service,
@@ -114,10 +116,7 @@ pub async fn serve(
         // grpcurl and older tools still ask for v1alpha.
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            signal,
-        );
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), signal);
     tokio::select! {
         ended = running => Ok(ended?),
         () = async {

@@ -64,7 +64,9 @@ pub(super) fn state_of(number: i32) -> Option<State> {
 
 /// As [`state_of`].
 pub(super) fn reason_of(number: i32) -> Option<Reason> {
-    Reason::ALL.into_iter().find(|r| reason(*r) as i32 == number)
+    Reason::ALL
+        .into_iter()
+        .find(|r| reason(*r) as i32 == number)
 }
 
 /// As [`state_of`].

@@ -11,7 +11,7 @@ use crate::domain::time::Time;
 pub(super) use offboarding::{event, offboarding};
 pub(super) use preview::preview;
 pub(super) use requests::{
-    Events, List, cancel, events, list, preview_request, partner_only, removal, selector, watch,
+    cancel, events, list, partner_only, preview_request, removal, selector, watch,
 };
 
 /// A moment as protobuf writes it.

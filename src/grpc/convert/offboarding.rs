@@ -60,7 +60,10 @@ pub(in crate::grpc) fn offboarding(status: &Status) -> proto::Offboarding {
             .verification
             .as_ref()
             .map(|seen| verification(run, seen)),
-        outcome: run.outcome.as_ref().map(|outcome| self::outcome(run, outcome)),
+        outcome: run
+            .outcome
+            .as_ref()
+            .map(|outcome| self::outcome(run, outcome)),
         cancellation: run.cancellation.as_ref().map(|c| proto::Cancellation {
             requested_by: c.caller.to_string(),
             reason: c.reason.clone(),

@@ -147,11 +147,7 @@ impl Checks {
         labels
     }
 
-    fn reference(
-        &mut self,
-        field: &str,
-        reference: proto::ExternalReference,
-    ) -> ExternalReference {
+    fn reference(&mut self, field: &str, reference: proto::ExternalReference) -> ExternalReference {
         self.text(
             &format!("{field}.system"),
             &reference.system,
@@ -240,7 +236,9 @@ pub(in crate::grpc) fn preview_request(
 }
 
 /// What a removal is about.
-pub(in crate::grpc) fn removal(request: proto::RemoveRelationshipRequest) -> Result<Removal, Error> {
+pub(in crate::grpc) fn removal(
+    request: proto::RemoveRelationshipRequest,
+) -> Result<Removal, Error> {
     let mut checks = Checks::default();
     let partner = checks.partner("partner", &request.partner);
     let customer = checks.parse("customer_id", &request.customer_id);
@@ -257,20 +255,24 @@ pub(in crate::grpc) fn removal(request: proto::RemoveRelationshipRequest) -> Res
         request.external_references,
         MAX_REFERENCES,
     );
-    checks.finish(customer.zip(request_id).map(|(customer, request_id)| Removal {
-        partner,
-        customer,
-        request_id,
-        validate_only: request.validate_only,
-        terms: Terms {
-            policy: policy(request.policy),
-            not_before,
-            plan_hash,
-            reason: request.reason,
-            labels,
-            references,
-        },
-    }))
+    checks.finish(
+        customer
+            .zip(request_id)
+            .map(|(customer, request_id)| Removal {
+                partner,
+                customer,
+                request_id,
+                validate_only: request.validate_only,
+                terms: Terms {
+                    policy: policy(request.policy),
+                    not_before,
+                    plan_hash,
+                    reason: request.reason,
+                    labels,
+                    references,
+                },
+            }),
+    )
 }
 
 /// How an offboarding is named.
@@ -310,7 +312,9 @@ pub(in crate::grpc) struct Events {
 }
 
 /// Which page of which log.
-pub(in crate::grpc) fn events(request: proto::ListOffboardingEventsRequest) -> Result<Events, Error> {
+pub(in crate::grpc) fn events(
+    request: proto::ListOffboardingEventsRequest,
+) -> Result<Events, Error> {
     let mut checks = Checks::default();
     let id = checks.parse("offboarding_id", &request.offboarding_id);
     let page_size = checks.page_size(request.page_size, EVENTS_PER_PAGE);
@@ -352,13 +356,17 @@ pub(in crate::grpc) fn list(request: proto::ListOffboardingsRequest) -> Result<L
     let asked = request.filter.unwrap_or_default();
     let names = |names: Vec<&'static str>| names.into_iter().map(str::to_owned).collect();
     let filter = Filter {
-        states: names(checks.values("filter.states", asked.states, |checks, field, number| {
-            Some(checks.number(field, number, enums::state_of)?.as_str())
-        })),
+        states: names(
+            checks.values("filter.states", asked.states, |checks, field, number| {
+                Some(checks.number(field, number, enums::state_of)?.as_str())
+            }),
+        ),
         partners: Vec::new(),
-        customers: checks.values("filter.customer_ids", asked.customer_ids, |checks, field, id| {
-            checks.parse(field, &id)
-        }),
+        customers: checks.values(
+            "filter.customer_ids",
+            asked.customer_ids,
+            |checks, field, id| checks.parse(field, &id),
+        ),
         labels: checks
             .labels("filter.labels", asked.labels, MAX_LABELS)
             .into_iter()
@@ -387,10 +395,14 @@ pub(in crate::grpc) fn list(request: proto::ListOffboardingsRequest) -> Result<L
         updated_from: checks.time("filter.update_time_from", asked.update_time_from),
         updated_before: checks.time("filter.update_time_before", asked.update_time_before),
     };
-    let partners = checks.values("filter.partners", asked.partners, |checks, field, partner| {
-        checks.text(field, &partner, 1, MAX_PARTNER);
-        Some(partner)
-    });
+    let partners = checks.values(
+        "filter.partners",
+        asked.partners,
+        |checks, field, partner| {
+            checks.text(field, &partner, 1, MAX_PARTNER);
+            Some(partner)
+        },
+    );
     checks.finish(Some(List {
         filter: ListFilter { partners, filter },
         page_size,
