@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::application::store::Store;
 use crate::application::worker::{Worker, WorkerSettings};
 use crate::config::{self, Config, DatabaseUrl, PartnerConfig};
 use crate::domain::step::Timing;
+use crate::grpc::server;
 use crate::http::{
     AssertionAlgorithm, ClientCertificate, ClientProof, Credentials, Grant, Limits, SecretSource,
     TokenEndpoint,
@@ -126,6 +128,93 @@ impl Engine {
         }
         self.database.close().await;
     }
+}
+
+/// A running service.
+pub struct Running {
+    address: SocketAddr,
+    engine: Engine,
+    server: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Running {
+    /// Where gRPC is served.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What runs behind the server.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Stops: takes no new calls, then stops the engine.
+    ///
+    /// # Errors
+    /// Why the server had failed.
+    pub async fn stop(self) -> Result<(), ServeError> {
+        self.engine.shutdown.cancel();
+        self.finish().await
+    }
+
+    async fn finish(self) -> Result<(), ServeError> {
+        let served = self
+            .server
+            .await
+            .unwrap_or_else(|panic| Err(ServeError::Server(panic.to_string())));
+        // Whatever ended the server, the worker must not go on alone.
+        self.engine.stop().await;
+        served
+    }
+}
+
+/// Runs the service until `shutdown` resolves.
+///
+/// # Errors
+/// Why it could not start, or stopped.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let running = start(config).await?;
+    let stop = running.engine.shutdown.clone();
+    let mut finish = std::pin::pin!(running.finish());
+    tokio::select! {
+        // The server failed by itself.
+        served = &mut finish => return served,
+        () = shutdown => stop.cancel(),
+    }
+    tracing::info!("stopping: finishing what was sent, giving claims back");
+    finish.await
+}
+
+/// Starts the service; returns when it serves.
+///
+/// # Errors
+/// Why it could not start; nothing is left running then.
+pub async fn start(config: Config) -> Result<Running, ServeError> {
+    let cannot_listen = |source| ServeError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    let engine = Engine::start(&config).await?;
+    let service = engine.service.clone();
+    let stop = engine.shutdown.clone().cancelled_owned();
+    let server = tokio::spawn(async move {
+        server::serve(service, listener, stop, server::Options::default())
+            .await
+            .map_err(|error| ServeError::Server(error.to_string()))
+    });
+    tracing::info!(%address, partners = config.partners.len(), "serving");
+    Ok(Running {
+        address,
+        engine,
+        server,
+    })
 }
 
 fn timing(config: &Config) -> Timing {
