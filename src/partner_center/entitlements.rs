@@ -55,7 +55,7 @@ fn decode_one(item: &Fields<'_>) -> Read<Listed> {
         Some(order) => order.word(name),
         None => Ok(None),
     };
-    let said = item.required("entitlementType")?;
+    let said = item.word("entitlementType")?.unwrap_or_default();
     let letters: String = said
         .chars()
         .filter(char::is_ascii_alphanumeric)

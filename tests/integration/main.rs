@@ -1,1 +1,4 @@
 //! The one integration binary: every test that needs a socket, a file or a process.
+
+mod fixtures;
+mod partner_center;
