@@ -195,7 +195,9 @@ pub(super) async fn walk(
                     .map_err(|_| api.nonsense(target, "continuationToken: fits in no header"))?;
                 headers.insert("ms-continuationtoken", token);
             }
-            (None, Some(link)) => url = api.follow(target, &link)?,
+            (None, Some(link)) => {
+                url = api.follow(&link).map_err(|why| api.nonsense(target, why))?
+            }
             (None, None) => return Ok(()),
         }
     }
