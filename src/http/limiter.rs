@@ -470,3 +470,172 @@ impl Book {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LANE: Lane = Lane::Read;
+
+    fn book(per_minute: u32, now: Instant) -> Book {
+        let limits = Limits {
+            per_minute,
+            ceiling: per_minute * 2,
+        };
+        Book::new(limits, now)
+    }
+
+    fn customer(n: u128) -> Option<CustomerId> {
+        Some(CustomerId(uuid::Uuid::from_u128(n)))
+    }
+
+    /// Waiters stay in `kept`: a dropped receiver gives its place up.
+    fn wait(
+        book: &mut Book,
+        who: Option<CustomerId>,
+        priority: Priority,
+        kept: &mut Vec<oneshot::Receiver<Permit>>,
+    ) {
+        let (waiter, permit) = oneshot::channel();
+        book.enqueue(LANE, who, priority, waiter);
+        kept.push(permit);
+    }
+
+    fn go(book: &mut Book, now: Instant) -> (Vec<Grant>, Option<Instant>) {
+        let (granted, wake) = book.pump(LANE, now);
+        (granted.into_iter().map(|(_, grant)| grant).collect(), wake)
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let now = Instant::now();
+        let mut book = book(60, now);
+        let mut kept = Vec::new();
+        for _ in 0..62 {
+            wait(&mut book, customer(1), Priority::Background, &mut kept);
+        }
+        let (first, wake) = go(&mut book, now);
+        assert_eq!(first.len(), 60);
+        let wake = wake.unwrap();
+        assert!(wake > now && wake <= now + seconds(1) + Duration::from_millis(1));
+        assert_eq!(go(&mut book, wake).0.len(), 1);
+        assert_eq!(go(&mut book, now + seconds(5)).0.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_for_somebody_goes_first_and_customers_take_turns() {
+        let now = Instant::now();
+        let mut book = book(60, now);
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            wait(&mut book, customer(1), Priority::Background, &mut kept);
+        }
+        wait(&mut book, customer(2), Priority::Background, &mut kept);
+        wait(&mut book, customer(3), Priority::Started, &mut kept);
+        wait(&mut book, customer(4), Priority::Interactive, &mut kept);
+        let order: Vec<_> = go(&mut book, now).0.iter().map(|g| g.customer).collect();
+        assert_eq!(order, [4, 3, 1, 2, 1, 1].map(customer));
+    }
+
+    #[test]
+    fn one_customers_pause_holds_only_that_customer_and_ends_with_one_probe() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        wait(&mut book, customer(1), Priority::Started, &mut kept);
+        let first = go(&mut book, now).0[0];
+        book.ended(&first, Ended::Throttled(seconds(30)), now);
+        assert_eq!(book.closed_for(LANE, customer(1), now), Some(seconds(30)));
+        assert_eq!(book.closed_for(LANE, customer(2), now), None);
+
+        for who in [1, 1, 2] {
+            wait(&mut book, customer(who), Priority::Started, &mut kept);
+        }
+        let (granted, wake) = go(&mut book, now);
+        assert_eq!(granted.len(), 1);
+        assert_eq!(granted[0].customer, customer(2));
+        assert_eq!(wake, Some(now + seconds(30)));
+
+        let later = now + seconds(30);
+        let (probe, wake) = go(&mut book, later);
+        assert_eq!((probe.len(), wake), (1, None));
+        book.ended(&probe[0], Ended::Answered, later);
+        let (rest, wake) = go(&mut book, later);
+        assert!(rest.is_empty());
+        assert_eq!(go(&mut book, wake.unwrap()).0.len(), 1);
+    }
+
+    #[test]
+    fn a_probe_without_answer_lets_another_one_go() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        wait(&mut book, None, Priority::Started, &mut kept);
+        let first = go(&mut book, now).0[0];
+        book.ended(&first, Ended::Throttled(seconds(5)), now);
+        let later = now + seconds(5);
+        for _ in 0..2 {
+            wait(&mut book, None, Priority::Started, &mut kept);
+            let probe = go(&mut book, later).0;
+            assert_eq!(probe.len(), 1);
+            book.ended(&probe[0], Ended::NoAnswer, later);
+        }
+    }
+
+    #[test]
+    fn two_throttled_customers_mean_the_partner() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        for who in [1, 2] {
+            wait(&mut book, customer(who), Priority::Started, &mut kept);
+        }
+        let granted = go(&mut book, now).0;
+        book.ended(&granted[0], Ended::Throttled(seconds(30)), now);
+        book.ended(&granted[1], Ended::Throttled(seconds(30)), now);
+        assert_eq!(book.closed_for(LANE, customer(3), now), Some(seconds(30)));
+        assert_eq!(book.closed_for(Lane::Write, customer(3), now), None);
+        assert_eq!(book.rates().reads_per_minute.round(), 300.0);
+    }
+
+    #[test]
+    fn the_rate_is_cut_once_per_window_and_grows_again() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        for _ in 0..10 {
+            wait(&mut book, None, Priority::Started, &mut kept);
+        }
+        let granted = go(&mut book, now).0;
+        for grant in &granted[..5] {
+            book.ended(grant, Ended::Throttled(seconds(30)), now);
+        }
+        assert_eq!(book.rates().reads_per_minute.round(), 300.0);
+        book.ended(
+            &granted[5],
+            Ended::Throttled(seconds(30)),
+            now + seconds(31),
+        );
+        assert_eq!(book.rates().reads_per_minute.round(), 150.0);
+        book.ended(&granted[6], Ended::Answered, now + seconds(90));
+        assert!(book.rates().reads_per_minute > 150.0);
+    }
+
+    #[test]
+    fn who_has_gone_takes_nobodys_turn() {
+        let now = Instant::now();
+        let mut book = book(60, now);
+        let mut gone = Vec::new();
+        let mut kept = Vec::new();
+        wait(&mut book, customer(1), Priority::Interactive, &mut gone);
+        wait(&mut book, customer(1), Priority::Background, &mut kept);
+        gone.clear();
+        assert_eq!(go(&mut book, now).0.len(), 1);
+        assert_eq!(book.rates().waiting, 0);
+    }
+}

@@ -4,9 +4,11 @@
 
 mod dependencies;
 mod docs;
+mod fixtures;
 mod harness;
 mod layers;
 mod offboarding;
+mod partner_center;
 mod repository;
 mod rust_source;
 mod simulator;
