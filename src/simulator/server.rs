@@ -1,6 +1,6 @@
 //! The HTTP side: journal, faults, token check, endpoint, and the answer on the wire.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ pub(super) struct Inner {
     pub(super) tokens: Tokens,
     pub(super) journal: Journal,
     pub(super) faults: Faults,
-    replays: HashMap<(String, String), (Instant, Answer)>,
+    replays: Replays,
     counter: u64,
 }
 
@@ -59,7 +59,7 @@ impl Shared {
                 tokens: Tokens::default(),
                 journal: Journal::default(),
                 faults: Faults::default(),
-                replays: HashMap::new(),
+                replays: Replays::default(),
                 counter: 0,
             }),
         }
@@ -75,7 +75,29 @@ impl Inner {
     /// Replaces the state; tokens of partners that exist no longer are refused by themselves.
     pub(super) fn replace_world(&mut self, world: World) {
         self.world = world;
-        self.replays.clear();
+        self.replays = Replays::default();
+    }
+}
+
+/// Answers to changing requests by id and request, for repeats.
+#[derive(Debug, Default)]
+struct Replays {
+    answers: HashMap<(String, String), Answer>,
+    /// The same keys, oldest first.
+    order: VecDeque<(Instant, (String, String))>,
+}
+
+impl Replays {
+    fn recall(&mut self, key: &(String, String)) -> Option<Answer> {
+        while let Some((_, old)) = self.order.pop_front_if(|(at, _)| at.elapsed() >= REPLAY) {
+            self.answers.remove(&old);
+        }
+        self.answers.get(key).cloned()
+    }
+
+    fn remember(&mut self, key: (String, String), answer: Answer) {
+        self.order.push_back((Instant::now(), key.clone()));
+        self.answers.insert(key, answer);
     }
 }
 
@@ -383,13 +405,11 @@ fn execute(
                 format!("{} {} {body}", received.method, received.path),
             )
         });
-    if let Some(key) = &replay {
-        inner.replays.retain(|_, (at, _)| at.elapsed() < REPLAY);
-        if let Some((_, answer)) = inner.replays.get(key) {
-            let mut answer = answer.clone();
-            answer.effect = None;
-            return answer.with_note("same MS-RequestId: the first answer again");
-        }
+    if let Some(key) = &replay
+        && let Some(mut answer) = inner.replays.recall(key)
+    {
+        answer.effect = None;
+        return answer.with_note("same MS-RequestId: the first answer again");
     }
     let segments = received.segments().unwrap_or_default();
     let mut path_and_query = format!("/{}", segments.join("/"));
@@ -424,7 +444,7 @@ fn execute(
     if let Some(key) = replay
         && answer.status < 500
     {
-        inner.replays.insert(key, (Instant::now(), answer.clone()));
+        inner.replays.remember(key, answer.clone());
     }
     answer
 }
