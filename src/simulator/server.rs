@@ -1,15 +1,13 @@
 //! The HTTP side: journal, faults, token check, endpoint, and the answer on the wire.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
-use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -21,12 +19,12 @@ use super::connection::Breaker;
 use super::faults::{Fault, Faults, Verdict};
 use super::journal::{Authorization, Journal, JournalEntry};
 use super::model::World;
+use super::replays::Replays;
 use super::request::{ApiRequest, Endpoint};
+use super::respond::respond;
 use super::token::{self, Grant, Tokens};
 use super::{api, seed};
 
-/// How long an answer to a changing request is kept for a repeat of its `MS-RequestId`.
-const REPLAY: Duration = Duration::from_secs(15 * 60);
 const BODY_LIMIT: usize = 1 << 20;
 
 /// What all requests share. The one lock is never held across an await.
@@ -76,28 +74,6 @@ impl Inner {
     pub(super) fn replace_world(&mut self, world: World) {
         self.world = world;
         self.replays = Replays::default();
-    }
-}
-
-/// Answers to changing requests by id and request, for repeats.
-#[derive(Debug, Default)]
-struct Replays {
-    answers: HashMap<(String, String), Answer>,
-    /// The same keys, oldest first.
-    order: VecDeque<(Instant, (String, String))>,
-}
-
-impl Replays {
-    fn recall(&mut self, key: &(String, String)) -> Option<Answer> {
-        while let Some((_, old)) = self.order.pop_front_if(|(at, _)| at.elapsed() >= REPLAY) {
-            self.answers.remove(&old);
-        }
-        self.answers.get(key).cloned()
-    }
-
-    fn remember(&mut self, key: (String, String), answer: Answer) {
-        self.order.push_back((Instant::now(), key.clone()));
-        self.answers.insert(key, answer);
     }
 }
 
@@ -316,7 +292,7 @@ fn finish(
             format!("appId=cid-v1:{}", seed::id(seed, "server")),
         ),
     ];
-    wire(answer, ids, fault.as_ref())
+    respond(answer, ids, fault.as_ref())
 }
 
 /// The answer of a fault that forbids the request from being served.
@@ -478,54 +454,6 @@ fn authorize<'a>(
         )));
     }
     Ok((bearer, grant))
-}
-
-/// Turns an answer into HTTP, with the damage that a fault does to it.
-fn wire(answer: Answer, ids: [(&'static str, String); 5], fault: Option<&Fault>) -> Response {
-    let (mut bytes, mut content_type) = answer.bytes();
-    if matches!(fault, Some(Fault::Html)) {
-        bytes = b"<!DOCTYPE html><html><body><h1>Sign in</h1></body></html>".to_vec();
-        content_type = Some("text/html; charset=utf-8");
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    if let Some(content_type) = content_type {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    for (name, value) in ids.into_iter().chain(answer.headers) {
-        if let (Ok(name), Ok(value)) = (
-            http::HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_str(&value),
-        ) {
-            headers.insert(name, value);
-        }
-    }
-    let damaged = match fault {
-        Some(Fault::CutBody) => {
-            let whole = bytes.len();
-            bytes.truncate(whole / 2);
-            Some(whole)
-        }
-        Some(Fault::WrongContentLength) => Some(bytes.len() + 64),
-        _ => None,
-    };
-    match damaged {
-        Some(announced) => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(announced));
-            // A stream, so that the server takes the announced length for granted. It waits once
-            // before it ends early, so that what there is has been sent by then.
-            let sent = futures::stream::once(async move { Ok::<_, io::Error>(Bytes::from(bytes)) });
-            let parts = sent.chain(futures::stream::once(async {
-                tokio::task::yield_now().await;
-                Err(io::ErrorKind::UnexpectedEof.into())
-            }));
-            *response.body_mut() = Body::from_stream(parts);
-        }
-        None => *response.body_mut() = Body::from(bytes),
-    }
-    response
 }
 
 fn plain(status: StatusCode) -> Response {
