@@ -5,4 +5,8 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;
+pub mod http;
+pub mod partner_center;
+pub mod simulator;
+pub mod store;
 pub mod telemetry;

@@ -2,5 +2,13 @@
 //! offboardings forward.
 
 pub mod clock;
+pub mod error;
+pub mod log;
+pub mod page;
+pub mod service;
 pub mod store;
 pub mod upstream;
+pub mod use_cases;
+pub mod watch;
+pub mod witness;
+pub mod worker;

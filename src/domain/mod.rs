@@ -1,12 +1,16 @@
 //! Domain: snapshot → blockers → plan; events → state → next step. Pure: no I/O, no runtime.
 
 pub mod blocker;
+pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod item;
+pub mod judge;
+pub mod offboarding;
 pub mod plan;
 pub mod policy;
 pub mod rules;
 pub mod snapshot;
+pub mod step;
 pub mod subscription;
 pub mod time;

@@ -1,1 +1,11 @@
 //! The one integration binary: every test that needs a socket, a file or a process.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod dependencies;
+mod docs;
+mod layers;
+mod repository;
+mod rust_source;
+mod simulator;
+mod store;

@@ -24,15 +24,43 @@ pub(super) fn number(seed: u64, path: &str, below: u64) -> u64 {
 }
 
 const FIRST: [&str; 16] = [
-    "Alder", "Birch", "Cedar", "Dune", "Ember", "Fjord", "Granite", "Harbour", "Indigo", "Juniper",
-    "Kestrel", "Lumen", "Meadow", "Northwind", "Orchard", "Pebble",
+    "Alder",
+    "Birch",
+    "Cedar",
+    "Dune",
+    "Ember",
+    "Fjord",
+    "Granite",
+    "Harbour",
+    "Indigo",
+    "Juniper",
+    "Kestrel",
+    "Lumen",
+    "Meadow",
+    "Northwind",
+    "Orchard",
+    "Pebble",
 ];
 const SECOND: [&str; 12] = [
-    "Bakery", "Clinics", "Design", "Engineering", "Foods", "Galleries", "Hotels", "Insurance",
-    "Joinery", "Logistics", "Publishing", "Textiles",
+    "Bakery",
+    "Clinics",
+    "Design",
+    "Engineering",
+    "Foods",
+    "Galleries",
+    "Hotels",
+    "Insurance",
+    "Joinery",
+    "Logistics",
+    "Publishing",
+    "Textiles",
 ];
 const PRODUCTS: [&str; 6] = [
-    "Business Mail", "Office Suite", "Team Calls", "Device Management", "Document Store",
+    "Business Mail",
+    "Office Suite",
+    "Team Calls",
+    "Device Management",
+    "Document Store",
     "Customer Records",
 ];
 

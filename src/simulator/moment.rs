@@ -26,10 +26,16 @@ impl Moment {
         let unclear = |why: String| SimulatorError::Scenario(format!("moment {self:?}: {why}"));
         match self {
             Self::Seconds(seconds) => start
-                .checked_add(Span::new().try_seconds(*seconds).map_err(|e| unclear(e.to_string()))?)
+                .checked_add(
+                    Span::new()
+                        .try_seconds(*seconds)
+                        .map_err(|e| unclear(e.to_string()))?,
+                )
                 .map_err(|e| unclear(e.to_string())),
             Self::Text(text) if text.trim_start_matches(['+', '-']).starts_with('P') => {
-                let span: Span = text.parse().map_err(|e: jiff::Error| unclear(e.to_string()))?;
+                let span: Span = text
+                    .parse()
+                    .map_err(|e: jiff::Error| unclear(e.to_string()))?;
                 add(start, span).map_err(|e| unclear(e.to_string()))
             }
             Self::Text(text) => text
@@ -50,7 +56,10 @@ impl From<&str> for Moment {
 /// # Errors
 /// Where the result is out of range.
 pub(super) fn add(instant: Timestamp, span: Span) -> Result<Timestamp, jiff::Error> {
-    Ok(instant.to_zoned(TimeZone::UTC).checked_add(span)?.timestamp())
+    Ok(instant
+        .to_zoned(TimeZone::UTC)
+        .checked_add(span)?
+        .timestamp())
 }
 
 #[cfg(test)]
