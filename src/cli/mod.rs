@@ -26,6 +26,8 @@ use failure::Failure;
 use screen::Screen;
 use serve::ServeArgs;
 
+use crate::simulator::{self, command::SimulateArgs};
+
 /// Ends a reseller relationship in Microsoft Partner Center: shows everything that is in the way,
 /// does it durably, verifies it, and keeps the record.
 #[derive(Debug, Parser)]
@@ -52,6 +54,8 @@ pub struct Arguments {
 enum Command {
     /// Run the service.
     Serve(ServeArgs),
+    /// Run a simulated Partner Center to try things on.
+    Simulate(SimulateArgs),
     /// Show what is in the way of a removal and what would be done. Changes nothing.
     Preview(Client<PreviewArgs>),
     /// Start an offboarding: clear what the policy allows, then remove the relationship.
@@ -119,7 +123,7 @@ impl Command {
             Self::List(client) => client.json,
             Self::Cancel(client) => client.json,
             Self::Link(client) => client.json,
-            Self::Serve(_) | Self::Completions { .. } => false,
+            Self::Serve(_) | Self::Simulate(_) | Self::Completions { .. } => false,
         }
     }
 }
@@ -127,6 +131,12 @@ impl Command {
 async fn dispatch(command: Command, screen: Screen) -> Result<Exit, Failure> {
     match command {
         Command::Serve(args) => serve::run(&args).await,
+        Command::Simulate(args) => {
+            simulator::command::run(args)
+                .await
+                .map_err(|error| Failure::Other(with_causes(&error)))?;
+            Ok(Exit::Ok)
+        }
         Command::Preview(client) => {
             let service = client.server.connect().await?;
             commands::preview(service, client.arguments, screen).await
@@ -168,6 +178,17 @@ async fn dispatch(command: Command, screen: Screen) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
     }
+}
+
+/// An error and everything that led to it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

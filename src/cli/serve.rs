@@ -75,7 +75,8 @@ impl ServeArgs {
 /// Runs the service until SIGINT or SIGTERM.
 pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let config = Config::load(&args.sources())?;
-    telemetry::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    telemetry::start(config.log.format, &config.log.level)
+        .map_err(|error| Failure::Other(error.to_string()))?;
     let shutdown = stop_signal()?;
     // crate::serve::run(config, shutdown)
     //     .await
