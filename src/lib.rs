@@ -7,6 +7,7 @@ pub mod domain;
 pub mod grpc;
 pub mod http;
 pub mod partner_center;
+pub mod serve;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! Domain: snapshot → blockers → plan; events → state → next step. Pure: no I/O, no runtime.
 
 pub mod blocker;
+pub mod describe;
 pub mod event;
 pub mod failure;
 pub mod ids;

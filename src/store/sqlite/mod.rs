@@ -1,7 +1,7 @@
 //! The store in one SQLite file: WAL, every commit synced to the disk, one process at a time.
 //!
-//! [`open`] looks at the file, locks it and migrates it. All writes go through one task ([`writer`])
-//! that groups them into transactions; [`writes`] and [`claims`] are what it does. [`reads`] are
+//! `open` looks at the file, locks it and migrates it. All writes go through one task (`writer`)
+//! that groups them into transactions; `writes` and `claims` are what it does. `reads` are
 //! answered by a small pool of read-only connections, which see every commit made before they ask.
 
 mod claims;
@@ -91,8 +91,8 @@ impl SqliteStore {
     /// afterwards is answered with [`StoreError::Unavailable`].
     pub async fn close(&self) {
         self.closing.cancel();
-        // First the readers: the last connection to close folds the write-ahead log into the file,
-        // and a read-only one could not.
+        // First the readers: one that is still reading would keep the write-ahead log from being
+        // folded into the file.
         self.readers.close().await;
         if let Some(writer) = self.writer.lock().await.take()
             && let Err(error) = writer.await

@@ -144,25 +144,12 @@ pub(super) async fn open(path: &Path, options: &Options) -> Result<Opened, OpenE
         .busy_timeout(options.busy_timeout)
         .statement_cache_capacity(128);
     let mut writer = connect(&connect_options).await.map_err(failed)?;
-    if size > 0 && size <= options.check_up_to {
-        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-            .fetch_one(&mut writer)
-            .await
-            .map_err(failed)?;
-        if verdict != "ok" {
-            return Err(OpenError::Corrupt {
-                path: path.to_owned(),
-                why: verdict,
-            });
+    if let Err(error) = set_up(path, options, size, &mut writer).await {
+        // Closed before the lock is given back: closing may still write.
+        if let Err(error) = writer.close().await {
+            tracing::warn!(%error, "closing a database that could not be used failed");
         }
-    }
-    migrate(path, &mut writer).await?;
-    let voided = claims::void_all(&mut writer).await.map_err(failed)?;
-    if voided > 0 {
-        tracing::info!(
-            voided,
-            "claims of the process before this one were taken away"
-        );
+        return Err(error);
     }
 
     let readers = SqlitePoolOptions::new()
@@ -188,18 +175,56 @@ pub(super) async fn open(path: &Path, options: &Options) -> Result<Opened, OpenE
     })
 }
 
+/// Checks the database for damage, brings its schema up to date and voids all claims.
+async fn set_up(
+    path: &Path,
+    options: &Options,
+    size: u64,
+    writer: &mut SqliteConnection,
+) -> Result<(), OpenError> {
+    let failed = |error: sqlx::Error| classify(path, &error);
+    if size > 0 && size <= options.check_up_to {
+        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+            .fetch_one(&mut *writer)
+            .await
+            .map_err(failed)?;
+        if verdict != "ok" {
+            return Err(OpenError::Corrupt {
+                path: path.to_owned(),
+                why: verdict,
+            });
+        }
+    }
+    migrate(path, writer).await?;
+    let voided = claims::void_all(writer).await.map_err(failed)?;
+    if voided > 0 {
+        tracing::info!(
+            voided,
+            "took away the claims of the process before this one"
+        );
+    }
+    Ok(())
+}
+
 /// Connects for writing and reads back what durability rests on: SQLite takes an unknown value of
 /// `synchronous` without a word, and some file systems do not do WAL.
 pub(super) async fn connect(
     options: &SqliteConnectOptions,
 ) -> Result<SqliteConnection, sqlx::Error> {
     let mut connection = options.connect().await?;
-    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-        .fetch_one(&mut connection)
-        .await?;
-    let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
-        .fetch_one(&mut connection)
-        .await?;
+    let read_back = sqlx::query_as(
+        "SELECT (SELECT synchronous FROM pragma_synchronous), \
+         (SELECT journal_mode FROM pragma_journal_mode)",
+    )
+    .fetch_one(&mut connection)
+    .await;
+    let (synchronous, journal): (i64, String) = match read_back {
+        Ok(settings) => settings,
+        Err(error) => {
+            connection.close().await?;
+            return Err(error);
+        }
+    };
     if synchronous != 2 || journal != "wal" {
         connection.close().await?;
         return Err(sqlx::Error::Configuration(
@@ -291,8 +316,8 @@ fn classify(path: &Path, error: &sqlx::Error) -> OpenError {
     let why = error.to_string();
     match primary_code(error) {
         Some(READONLY) => OpenError::ReadOnly { path, why },
-        Some(CORRUPT) => OpenError::Corrupt { path, why },
-        Some(NOTADB) => OpenError::NotADatabase(path),
+        // The file begins as a database does (or was just made), so it is one, with damage.
+        Some(CORRUPT | NOTADB) => OpenError::Corrupt { path, why },
         _ => OpenError::Failed { path, why },
     }
 }

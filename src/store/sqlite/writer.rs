@@ -178,10 +178,15 @@ impl Writer {
             }
             self.serve(&mut group).await;
         }
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::warn!(%error, "closing the database failed; its log is replayed at the next start");
+        if let Some(mut connection) = self.connection.take() {
+            // Closing the last connection would do this too, but a reader's may linger for a moment.
+            // Afterwards the one file is the whole database, and may be copied as such.
+            let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(&mut connection)
+                .await;
+            if let Err(error) = folded.and(connection.close().await) {
+                tracing::warn!(%error, "closing the database failed; its log is replayed at the next start");
+            }
         }
         // The lock outlives the connection: whoever gets it finds a database that nobody writes.
         drop(self.lock);

@@ -1,7 +1,6 @@
 //! SQLite: everything that can be wrong with the file is refused with words that help, and unharmed.
 
 use std::fs;
-use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -112,23 +111,25 @@ async fn a_database_of_another_program_is_refused() {
 
 #[tokio::test]
 async fn a_damaged_database_is_refused() {
-    let (_folder, path) = folder();
+    let (folder, path) = folder();
     filled(&path).await;
-    let size = fs::metadata(&path).unwrap().len();
     let whole = fs::read(&path).unwrap();
-    // A page in the middle is lost …
-    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.seek(SeekFrom::Start(size / 2 / 4096 * 4096)).unwrap();
-    file.write_all(&[0xab; 4096]).unwrap();
-    drop(file);
-    let error = refusal(&path).await;
-    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
-    // … or the end.
-    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let error = refusal(&path).await;
-    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
-    fs::write(&path, &whole).unwrap();
-    open(&path).await.unwrap().close().await;
+    let mut overwritten = whole.clone();
+    let middle = whole.len() / 2 / 4096 * 4096;
+    overwritten[middle..middle + 4096].fill(0xab);
+    let cut = whole[..whole.len() / 2].to_vec();
+    for (name, bytes) in [("overwritten.db", overwritten), ("cut.db", cut)] {
+        let path = folder.path().join(name);
+        fs::write(&path, &bytes).unwrap();
+        let error = refusal(&path).await;
+        assert!(
+            matches!(error, OpenError::Corrupt { .. }),
+            "{name}: {error}"
+        );
+    }
+    let copy = folder.path().join("whole.db");
+    fs::write(&copy, &whole).unwrap();
+    open(&copy).await.unwrap().close().await;
 }
 
 async fn run(path: &Path, statements: &[&'static str]) {
