@@ -1,6 +1,7 @@
 //! relationship-service: ends a reseller relationship in Microsoft Partner Center.
 
 pub mod application;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;
