@@ -4,7 +4,14 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogConfig, LogFormat};
+/// In which form log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Human,
+}
 
 /// The subscriber could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -22,21 +29,22 @@ pub enum TelemetryError {
     Again,
 }
 
-/// Sets up logging for the whole process; to be called once, before anything is started.
+/// Sets up logging for the whole process; to be called once, before anything is started. `level` is a
+/// level (`info`) or directives (`info,sqlx=warn`).
 ///
 /// # Errors
 /// [`TelemetryError`]: nothing is logged then.
-pub fn start(log: &LogConfig) -> Result<(), TelemetryError> {
+pub fn start(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder()
-        .parse(&log.level)
+        .parse(level)
         .map_err(|error| TelemetryError::Level {
-            level: log.level.clone(),
+            level: level.to_owned(),
             error: error.to_string(),
         })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    match log.format {
+    match format {
         LogFormat::Human => lines
             .with_ansi(
                 std::io::stderr().is_terminal()

@@ -13,12 +13,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use partner::{Cloud, Credentials, Grant, PartnerConfig, Proof, Secret};
+use jiff::SignedDuration;
+
+pub use partner::PartnerConfig;
 pub use problem::{Problem, Problems};
 
 use layers::Node;
 use problem::{Report, Reported};
 use section::Section;
+
+use crate::domain::step::Timing;
+use crate::telemetry::LogFormat;
 
 /// Where the service listens unless told otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
@@ -47,25 +52,6 @@ pub enum DatabaseUrl {
     Sqlite(PathBuf),
 }
 
-/// Limits in business time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    /// How long an offboarding waits for blockers that appeared after its first effect, before it puts
-    /// back what it changed.
-    pub max_suspended: Duration,
-    /// How long witnesses of a removal are looked for, before it ends UNCONFIRMED.
-    pub verification_budget: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            max_suspended: Duration::from_secs(24 * 60 * 60),
-            verification_budget: Duration::from_secs(30 * 60),
-        }
-    }
-}
-
 /// What is logged and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
@@ -73,15 +59,6 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Which spans and events: `info`, or directives such as `info,relationship_service=debug`.
     pub level: String,
-}
-
-/// In which form log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// For people.
-    Human,
 }
 
 /// Where the configuration comes from.
@@ -181,14 +158,20 @@ fn read(mut root: Section<'_>, report: &Report) -> Result<Config, Reported> {
         database: database?,
         partners: partners?,
         timing: Timing {
-            max_suspended: max_suspended?.unwrap_or(defaults.max_suspended),
-            verification_budget: budget?.unwrap_or(defaults.verification_budget),
+            max_suspended: max_suspended?.map_or(defaults.max_suspended, signed),
+            verification_budget: budget?.map_or(defaults.verification_budget, signed),
+            ..defaults
         },
         log: LogConfig {
             format: format?.unwrap_or(LogFormat::Human),
             level: level?,
         },
     })
+}
+
+/// The section that gave it is at most a month, which fits.
+fn signed(length: Duration) -> SignedDuration {
+    SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX)
 }
 
 fn listen(root: &mut Section<'_>) -> Result<(SocketAddr, bool), Reported> {
@@ -288,12 +271,15 @@ fn partners(root: &mut Section<'_>, report: &Report) -> Result<Vec<PartnerConfig
     for (index, partner) in partners.iter().enumerate() {
         if let Some(first) = partners[..index]
             .iter()
-            .find(|p| p.tenant == partner.tenant)
+            .find(|p| p.settings.tenant == partner.settings.tenant)
         {
             return Err(report.add(
                 format!("partners.{}.tenant", partner.alias),
                 None,
-                format!("{} is also the tenant of {}", partner.tenant, first.alias),
+                format!(
+                    "{} is also the tenant of {}",
+                    partner.settings.tenant, first.alias
+                ),
                 "Keep one section per Partner Center account.",
             ));
         }

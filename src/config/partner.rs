@@ -1,111 +1,33 @@
 //! Partners: which Partner Center accounts there are, in which cloud, and with which credentials.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::layers::Origin;
 use super::problem::Reported;
 use super::section::{Read, Section};
 use crate::domain::ids::{PartnerAlias, PartnerTenantId};
-
-/// Documented by Microsoft: 500 requests per minute and partner.
-const DOCUMENTED_RATE: u32 = 500;
+use crate::http::{
+    AssertionAlgorithm, ClientCertificate, ClientProof, Credentials, Grant, Limits, SecretSource,
+    TokenEndpoint,
+};
+use crate::partner_center::{Cloud, PartnerSettings};
 
 /// One Partner Center account.
 #[derive(Debug, Clone)]
 pub struct PartnerConfig {
     /// The name by which callers know it.
     pub alias: PartnerAlias,
-    /// Its identity.
-    pub tenant: PartnerTenantId,
-    /// Where its Partner Center is.
-    pub cloud: Cloud,
-    /// How the service proves who it is.
-    pub credentials: Credentials,
+    /// Who it is, where its Partner Center is, and how to talk to it; valid.
+    pub settings: PartnerSettings,
     /// URL that serves what time it is for the rules of business; `None`: the system's clock. Only ever
     /// set together with a custom cloud on loopback.
     pub business_clock: Option<Url>,
-    /// How many requests per minute the limiter starts with.
-    pub requests_per_minute: u32,
-    /// How many requests may go at once after a quiet time.
-    pub burst: u32,
-    /// How long one request to Partner Center may take, answer included.
-    pub request_timeout: Duration,
-}
-
-/// Where Partner Center and its token endpoint are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cloud {
-    /// The worldwide cloud.
-    Public,
-    /// Azure US Government.
-    UsGovernment,
-    /// 21Vianet.
-    China,
-    /// Somewhere else, such as the simulator.
-    Custom {
-        /// Base URL of Partner Center, without `/v1`.
-        base_url: Url,
-        /// Token endpoint, whole.
-        token_url: Url,
-    },
-}
-
-/// How the service proves to Microsoft Entra who it is.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// Application id.
-    pub client_id: String,
-    /// On whose behalf.
-    pub grant: Grant,
-    /// What shows that it is this application.
-    pub proof: Proof,
-}
-
-/// On whose behalf a token is asked for.
-#[derive(Debug, Clone)]
-pub enum Grant {
-    /// A user who consented with MFA (app + user).
-    RefreshToken(Secret),
-    /// The application alone.
-    ClientCredentials,
-}
-
-/// What shows that it is this application.
-#[derive(Debug, Clone)]
-pub enum Proof {
-    /// A client secret.
-    ClientSecret(Secret),
-    /// An assertion signed with the private key of a certificate.
-    Certificate {
-        /// The certificate, PEM.
-        certificate: Secret,
-        /// Its private key, PEM.
-        private_key: Secret,
-    },
-}
-
-/// A secret, and the file that it was read from. Never printed.
-#[derive(Clone)]
-pub struct Secret {
-    /// The secret, without white space around it.
-    pub value: SecretString,
-    /// The file, where it came from one: a newer content of it is a newer secret.
-    pub file: Option<PathBuf>,
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.file {
-            Some(file) => write!(f, "Secret(from {})", file.display()),
-            None => f.write_str("Secret(from the environment)"),
-        }
-    }
 }
 
 /// Reads every `[partners.<alias>]`.
@@ -139,26 +61,51 @@ fn partner(alias: &str, section: &mut Section<'_>) -> Result<PartnerConfig, Repo
     let cloud = cloud(section, tenant.as_ref().ok());
     let business_clock = business_clock(section, cloud.as_ref().ok());
     let credentials = credentials(section);
-    let rate = section
-        .integer("requests_per_minute", 1..=1_000_000)
-        .map(|given| given.unwrap_or(DOCUMENTED_RATE));
-    let burst = section.integer("burst", 1..=1_000_000);
-    let request_timeout = section
-        .duration(
-            "request_timeout",
-            Duration::from_secs(1)..=Duration::from_secs(600),
+    let limits = limits(section);
+    let request_timeout = section.duration(
+        "request_timeout",
+        Duration::from_secs(1)..=Duration::from_secs(600),
+    );
+
+    let (limits, request_timeout) = (limits?, request_timeout?);
+    let mut settings = PartnerSettings::new(tenant?, cloud?, credentials?);
+    settings.limits = limits;
+    if let Some(timeout) = request_timeout {
+        settings.request_timeout = timeout;
+    }
+    // The rules of the client itself come last; what they say has no key of its own.
+    settings.validate().map_err(|error| {
+        section.problem(
+            "",
+            None,
+            error.to_string(),
+            "Correct that key of this section.",
         )
-        .map(|given| given.unwrap_or(Duration::from_secs(60)));
-    let requests_per_minute = rate?;
+    })?;
     Ok(PartnerConfig {
         alias: alias?,
-        tenant: tenant?,
-        cloud: cloud?,
-        credentials: credentials?,
+        settings,
         business_clock: business_clock?,
-        requests_per_minute,
-        burst: burst?.unwrap_or(requests_per_minute),
-        request_timeout: request_timeout?,
+    })
+}
+
+fn limits(section: &mut Section<'_>) -> Result<Limits, Reported> {
+    let defaults = Limits::default();
+    let begin = section.integer("requests_per_minute", 1..=1_000_000);
+    let ceiling = section.integer("requests_per_minute_at_most", 1..=1_000_000);
+    let per_minute = begin?.unwrap_or(defaults.per_minute);
+    let ceiling = ceiling?;
+    if ceiling.is_some_and(|ceiling| ceiling < per_minute) {
+        return Err(section.problem(
+            "requests_per_minute_at_most",
+            None,
+            format!("is less than requests_per_minute ({per_minute})"),
+            "Raise it, or lower requests_per_minute.",
+        ));
+    }
+    Ok(Limits {
+        per_minute,
+        ceiling: ceiling.unwrap_or(defaults.ceiling.max(per_minute)),
     })
 }
 
@@ -198,7 +145,7 @@ fn cloud(section: &mut Section<'_>, tenant: Option<&PartnerTenantId>) -> Result<
         return match (refused, name) {
             (Some(reported), _) => Err(reported),
             (None, CloudName::UsGovernment) => Ok(Cloud::UsGovernment),
-            (None, CloudName::China) => Ok(Cloud::China),
+            (None, CloudName::China) => Ok(Cloud::China21Vianet),
             (None, _) => Ok(Cloud::Public),
         };
     }
@@ -225,6 +172,7 @@ fn cloud(section: &mut Section<'_>, tenant: Option<&PartnerTenantId>) -> Result<
     Ok(Cloud::Custom {
         base_url,
         token_url,
+        resource: None,
     })
 }
 
@@ -240,6 +188,9 @@ fn upstream_url(section: &mut Section<'_>, key: &'static str) -> Read<Url> {
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             "must not hold a user name or a password".to_owned()
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            format!("{text:?} must not hold a query or a fragment")
         }
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
             format!("{text:?} would send secrets in the clear")
@@ -320,7 +271,13 @@ fn credentials(section: &mut Section<'_>) -> Result<Credentials, Reported> {
     let refresh_token = secret(section, "refresh_token", "refresh_token_file");
     let client_secret = secret(section, "client_secret", "client_secret_file");
     let certificate = secret(section, "certificate", "certificate_file");
-    let private_key = secret(section, "private_key", "private_key_file");
+    let algorithm = section.word(
+        "assertion_algorithm",
+        &[
+            ("rs256", AssertionAlgorithm::Rs256),
+            ("ps256", AssertionAlgorithm::Ps256),
+        ],
+    );
 
     let grant = match grant_name {
         Err(reported) => Err(reported),
@@ -330,9 +287,11 @@ fn credentials(section: &mut Section<'_>) -> Result<Credentials, Reported> {
                 refresh_token,
                 "Name the file that holds the refresh token, or set it in the environment.",
             )
-            .map(Grant::RefreshToken),
+            .map(|refresh_token| Grant::AppUser {
+                refresh_token: refresh_token.source,
+            }),
         Ok(GrantName::ClientCredentials) => match refresh_token {
-            Ok(None) => Ok(Grant::ClientCredentials),
+            Ok(None) => Ok(Grant::AppOnly),
             Ok(Some(_)) => Err(section.problem(
                 "refresh_token",
                 None,
@@ -342,12 +301,13 @@ fn credentials(section: &mut Section<'_>) -> Result<Credentials, Reported> {
             Err(reported) => Err(reported),
         },
     };
-    let proof = proof(section, client_secret, certificate, private_key);
+    let proof = proof(section, client_secret, certificate, algorithm);
     let (client_id, _) = client_id?;
     Ok(Credentials {
         client_id,
-        grant: grant?,
         proof: proof?,
+        grant: grant?,
+        endpoint: TokenEndpoint::V1,
     })
 }
 
@@ -355,56 +315,53 @@ fn proof(
     section: &Section<'_>,
     client_secret: Read<Secret>,
     certificate: Read<Secret>,
-    private_key: Read<Secret>,
-) -> Result<Proof, Reported> {
-    match (client_secret?, certificate?, private_key?) {
-        (Some(secret), None, None) => Ok(Proof::ClientSecret(secret)),
-        (None, Some(certificate), Some(private_key)) => {
-            let certificate = pem(section, "certificate", certificate, "CERTIFICATE-----");
-            let private_key = pem(section, "private_key", private_key, "PRIVATE KEY-----");
-            Ok(Proof::Certificate {
-                certificate: certificate?,
-                private_key: private_key?,
-            })
+    algorithm: Read<AssertionAlgorithm>,
+) -> Result<ClientProof, Reported> {
+    match (client_secret?, certificate?, algorithm?) {
+        (Some(secret), None, None) => Ok(ClientProof::Secret(secret.source)),
+        (None, Some(pem), algorithm) => {
+            ClientCertificate::from_pem(pem.text(), algorithm.unwrap_or_default())
+                .map(|certificate| ClientProof::Certificate(Arc::new(certificate)))
+                .map_err(|error| {
+                    section.problem(
+                        "certificate_file",
+                        None,
+                        error,
+                        "Name a PEM file that holds the certificate and its private key.",
+                    )
+                })
         }
-        (None, Some(_), None) => Err(section.problem(
-            "private_key_file",
-            None,
-            "is missing: a certificate needs its private key",
-            "Name the PEM file that holds the private key.",
-        )),
-        (None, None, Some(_)) => Err(section.problem(
-            "certificate_file",
-            None,
-            "is missing: a private key needs its certificate",
-            "Name the PEM file that holds the certificate.",
-        )),
-        (None, None, None) => Err(section.problem(
+        (None, None, _) => Err(section.problem(
             "client_secret_file",
             None,
             "is missing: nothing shows that the service is this application",
-            "Name the file that holds the client secret, or set certificate_file and private_key_file.",
+            "Name the file that holds the client secret, or set certificate_file.",
         )),
-        (Some(_), _, _) => Err(section.problem(
+        (Some(_), Some(_), _) => Err(section.problem(
             "client_secret",
             None,
             "is given together with a certificate",
             "Keep one of the two.",
         )),
+        (Some(_), None, Some(_)) => Err(section.problem(
+            "assertion_algorithm",
+            None,
+            "has no effect without a certificate",
+            "Remove it, or set certificate_file instead of the client secret.",
+        )),
     }
 }
 
-fn pem(section: &Section<'_>, key: &str, secret: Secret, label: &str) -> Result<Secret, Reported> {
-    let text = secret.value.expose_secret();
-    if text.contains("-----BEGIN ") && text.contains(label) {
-        return Ok(secret);
+/// A secret as it is now, and where to look for it later.
+struct Secret {
+    now: SecretString,
+    source: SecretSource,
+}
+
+impl Secret {
+    fn text(&self) -> &str {
+        self.now.expose_secret()
     }
-    Err(section.problem(
-        key,
-        None,
-        format!("holds no PEM block that ends in {label}"),
-        "Convert it to PEM, e.g. with openssl pkcs12.",
-    ))
 }
 
 /// A secret from the environment (`key`) or from a file (`file_key`).
@@ -423,15 +380,25 @@ fn secret(section: &mut Section<'_>, key: &'static str, file_key: &'static str) 
             key,
             Some(&origin),
             "must not stand in the configuration file",
-            format!("Put it into a file of its own and name that as {file_key}, or set it in the environment."),
+            format!(
+                "Put it into a file of its own and name that as {file_key}, or set it in the \
+                 environment."
+            ),
         )),
         (Some((text, origin @ Origin::Environment(_))), None) => {
-            if text.trim().is_empty() {
-                return Err(section.problem(key, Some(&origin), "is empty", "Set it, or remove it."));
+            let text = text.trim();
+            if text.is_empty() {
+                return Err(section.problem(
+                    key,
+                    Some(&origin),
+                    "is empty",
+                    "Set it, or remove it.",
+                ));
             }
+            let now = SecretString::from(text);
             Ok(Some(Secret {
-                value: text.trim().to_owned().into(),
-                file: None,
+                source: SecretSource::Value(now.clone()),
+                now,
             }))
         }
         (None, Some(path)) => read_secret(section, file_key, &path).map(Some),
@@ -447,8 +414,8 @@ fn read_secret(section: &Section<'_>, key: &str, path: &Path) -> Result<Secret, 
             "Write the secret into it.",
         )),
         Ok(text) => Ok(Secret {
-            value: text.trim().to_owned().into(),
-            file: Some(path.to_owned()),
+            now: SecretString::from(text.trim()),
+            source: SecretSource::File(path.to_owned()),
         }),
         Err(error) => Err(section.problem(
             key,

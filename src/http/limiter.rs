@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::bucket::Bucket;
 use super::limit::Permit;
 use crate::application::upstream::Priority;
 use crate::domain::ids::CustomerId;
@@ -38,10 +39,6 @@ impl Default for Limits {
     }
 }
 
-/// Slowest rate that cuts lead to, in requests per minute.
-const FLOOR: f64 = 6.0;
-/// What a minute of full use without a 429 adds, in requests per minute.
-const INCREASE: f64 = 10.0;
 /// Customers' own buckets kept before those that have recovered are dropped.
 const MANY: usize = 1_000;
 
@@ -61,121 +58,6 @@ pub struct Rates {
 pub(super) enum Lane {
     Read,
     Write,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
-    Open,
-    Closed { until: Instant },
-    Probing,
-}
-
-#[derive(Debug)]
-struct Bucket {
-    /// Per second.
-    rate: f64,
-    tokens: f64,
-    refilled: Instant,
-    state: State,
-    /// End of the Retry-After window that was already paid for with a cut.
-    cut_until: Option<Instant>,
-    limits: Limits,
-}
-
-impl Bucket {
-    fn new(limits: Limits, now: Instant) -> Self {
-        Self {
-            rate: f64::from(limits.per_minute.max(1)) / 60.0,
-            tokens: f64::from(limits.per_minute.max(1)),
-            refilled: now,
-            state: State::Open,
-            cut_until: None,
-            limits,
-        }
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let burst = (self.rate * 60.0).min(f64::from(self.limits.per_minute.max(1)));
-        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.rate).min(burst.max(1.0));
-        self.refilled = now;
-    }
-
-    /// From when on a request may go; `None`: when the probe is back.
-    fn ready_at(&mut self, now: Instant) -> Option<Instant> {
-        match self.state {
-            State::Open => {
-                self.refill(now);
-                let missing = 1.0 - self.tokens;
-                if missing <= 1e-9 {
-                    return Some(now);
-                }
-                // Rounded up, so that the timer does not fire a hair too early.
-                let wait = Duration::from_secs_f64(missing / self.rate);
-                Some(now + wait + Duration::from_micros(10))
-            }
-            State::Closed { until } => Some(until.max(now)),
-            State::Probing => None,
-        }
-    }
-
-    /// Takes one request; whether it is a probe.
-    fn take(&mut self, now: Instant) -> bool {
-        match self.state {
-            State::Open => {
-                self.refill(now);
-                self.tokens -= 1.0;
-                false
-            }
-            State::Closed { .. } | State::Probing => {
-                self.state = State::Probing;
-                true
-            }
-        }
-    }
-
-    fn answered(&mut self, probe: bool, now: Instant) {
-        if probe && self.state == State::Probing {
-            self.state = State::Open;
-            self.tokens = 0.0;
-            self.refilled = now;
-        }
-        let per_minute = self.rate * 60.0;
-        let ceiling = f64::from(self.limits.ceiling.max(self.limits.per_minute));
-        self.rate = (per_minute + INCREASE / per_minute).min(ceiling) / 60.0;
-    }
-
-    fn throttled(&mut self, wait: Duration, now: Instant) {
-        if self.cut_until.is_none_or(|until| now >= until) {
-            self.rate = (self.rate * 60.0 / 2.0).max(FLOOR) / 60.0;
-            self.cut_until = Some(now + wait);
-        }
-        let until = match self.state {
-            State::Closed { until } => until.max(now + wait),
-            _ => now + wait,
-        };
-        self.state = State::Closed { until };
-        self.tokens = 0.0;
-    }
-
-    fn abandoned(&mut self, probe: bool, now: Instant) {
-        if probe && self.state == State::Probing {
-            self.state = State::Closed { until: now };
-        }
-    }
-
-    /// How long it stays closed; `None` when it is open.
-    fn closed_for(&self, now: Instant) -> Option<Duration> {
-        match self.state {
-            State::Open => None,
-            State::Closed { until } => Some(until.saturating_duration_since(now)),
-            State::Probing => Some(Duration::ZERO),
-        }
-    }
-
-    fn recovered(&self) -> bool {
-        self.state == State::Open && self.rate * 60.0 >= f64::from(self.limits.per_minute)
-    }
 }
 
 /// What a permit has to give back.
@@ -464,9 +346,178 @@ impl Book {
     /// Rates in force.
     pub(super) fn rates(&self) -> Rates {
         Rates {
-            reads_per_minute: self.reads.partner.rate * 60.0,
-            writes_per_minute: self.writes.partner.rate * 60.0,
+            reads_per_minute: self.reads.partner.per_minute(),
+            writes_per_minute: self.writes.partner.per_minute(),
             waiting: self.reads.waiting() + self.writes.waiting(),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LANE: Lane = Lane::Read;
+
+    fn book(per_minute: u32, now: Instant) -> Book {
+        let limits = Limits {
+            per_minute,
+            ceiling: per_minute * 2,
+        };
+        Book::new(limits, now)
+    }
+
+    fn customer(n: u128) -> Option<CustomerId> {
+        Some(CustomerId(uuid::Uuid::from_u128(n)))
+    }
+
+    /// Waiters stay in `kept`: a dropped receiver gives its place up.
+    fn wait(
+        book: &mut Book,
+        who: Option<CustomerId>,
+        priority: Priority,
+        kept: &mut Vec<oneshot::Receiver<Permit>>,
+    ) {
+        let (waiter, permit) = oneshot::channel();
+        book.enqueue(LANE, who, priority, waiter);
+        kept.push(permit);
+    }
+
+    fn go(book: &mut Book, now: Instant) -> (Vec<Grant>, Option<Instant>) {
+        let (granted, wake) = book.pump(LANE, now);
+        (granted.into_iter().map(|(_, grant)| grant).collect(), wake)
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let now = Instant::now();
+        let mut book = book(60, now);
+        let mut kept = Vec::new();
+        for _ in 0..62 {
+            wait(&mut book, customer(1), Priority::Background, &mut kept);
+        }
+        let (first, wake) = go(&mut book, now);
+        assert_eq!(first.len(), 60);
+        let wake = wake.unwrap();
+        assert!(wake > now && wake <= now + seconds(1) + Duration::from_millis(1));
+        assert_eq!(go(&mut book, wake).0.len(), 1);
+        assert_eq!(go(&mut book, now + seconds(5)).0.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_for_somebody_goes_first_and_customers_take_turns() {
+        let now = Instant::now();
+        let mut book = book(60, now);
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            wait(&mut book, customer(1), Priority::Background, &mut kept);
+        }
+        wait(&mut book, customer(2), Priority::Background, &mut kept);
+        wait(&mut book, customer(3), Priority::Started, &mut kept);
+        wait(&mut book, customer(4), Priority::Interactive, &mut kept);
+        let order: Vec<_> = go(&mut book, now).0.iter().map(|g| g.customer).collect();
+        assert_eq!(order, [4, 3, 1, 2, 1, 1].map(customer));
+    }
+
+    #[test]
+    fn one_customers_pause_holds_only_that_customer_and_ends_with_one_probe() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        wait(&mut book, customer(1), Priority::Started, &mut kept);
+        let first = go(&mut book, now).0[0];
+        book.ended(&first, Ended::Throttled(seconds(30)), now);
+        assert_eq!(book.closed_for(LANE, customer(1), now), Some(seconds(30)));
+        assert_eq!(book.closed_for(LANE, customer(2), now), None);
+
+        for who in [1, 1, 2] {
+            wait(&mut book, customer(who), Priority::Started, &mut kept);
+        }
+        let (granted, wake) = go(&mut book, now);
+        assert_eq!(granted.len(), 1);
+        assert_eq!(granted[0].customer, customer(2));
+        assert_eq!(wake, Some(now + seconds(30)));
+
+        let later = now + seconds(30);
+        let (probe, wake) = go(&mut book, later);
+        assert_eq!((probe.len(), wake), (1, None));
+        book.ended(&probe[0], Ended::Answered, later);
+        let (rest, wake) = go(&mut book, later);
+        assert!(rest.is_empty());
+        assert_eq!(go(&mut book, wake.unwrap()).0.len(), 1);
+    }
+
+    #[test]
+    fn a_probe_without_answer_lets_another_one_go() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        wait(&mut book, None, Priority::Started, &mut kept);
+        let first = go(&mut book, now).0[0];
+        book.ended(&first, Ended::Throttled(seconds(5)), now);
+        let later = now + seconds(5);
+        for _ in 0..2 {
+            wait(&mut book, None, Priority::Started, &mut kept);
+            let probe = go(&mut book, later).0;
+            assert_eq!(probe.len(), 1);
+            book.ended(&probe[0], Ended::NoAnswer, later);
+        }
+    }
+
+    #[test]
+    fn two_throttled_customers_mean_the_partner() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        for who in [1, 2] {
+            wait(&mut book, customer(who), Priority::Started, &mut kept);
+        }
+        let granted = go(&mut book, now).0;
+        book.ended(&granted[0], Ended::Throttled(seconds(30)), now);
+        book.ended(&granted[1], Ended::Throttled(seconds(30)), now);
+        assert_eq!(book.closed_for(LANE, customer(3), now), Some(seconds(30)));
+        assert_eq!(book.closed_for(Lane::Write, customer(3), now), None);
+        assert_eq!(book.rates().reads_per_minute.round(), 300.0);
+    }
+
+    #[test]
+    fn the_rate_is_cut_once_per_window_and_grows_again() {
+        let now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        for _ in 0..10 {
+            wait(&mut book, None, Priority::Started, &mut kept);
+        }
+        let granted = go(&mut book, now).0;
+        for grant in &granted[..5] {
+            book.ended(grant, Ended::Throttled(seconds(30)), now);
+        }
+        assert_eq!(book.rates().reads_per_minute.round(), 300.0);
+        book.ended(
+            &granted[5],
+            Ended::Throttled(seconds(30)),
+            now + seconds(31),
+        );
+        assert_eq!(book.rates().reads_per_minute.round(), 150.0);
+        book.ended(&granted[6], Ended::Answered, now + seconds(90));
+        assert!(book.rates().reads_per_minute > 150.0);
+    }
+
+    #[test]
+    fn who_has_gone_takes_nobodys_turn() {
+        let now = Instant::now();
+        let mut book = book(60, now);
+        let mut gone = Vec::new();
+        let mut kept = Vec::new();
+        wait(&mut book, customer(1), Priority::Interactive, &mut gone);
+        wait(&mut book, customer(1), Priority::Background, &mut kept);
+        gone.clear();
+        assert_eq!(go(&mut book, now).0.len(), 1);
+        assert_eq!(book.rates().waiting, 0);
     }
 }

@@ -61,7 +61,11 @@ pub(super) fn decode(fields: &Fields<'_>) -> Read<Customer> {
     Ok(Customer {
         name: of_company("companyName")?.unwrap_or_default(),
         domain: of_company("domain")?.unwrap_or_default(),
-        relationship: fields.required("relationshipToPartner")?,
+        relationship: match fields.word("relationshipToPartner")? {
+            Some(relationship) => relationship,
+            // Left out is no reason to doubt, if this is a customer's body at all.
+            None => fields.required("id").map(|_| String::new())?,
+        },
         delegated_admin: fields.flag("allowDelegatedAccess")?,
     })
 }
@@ -191,7 +195,9 @@ pub(super) async fn walk(
                     .map_err(|_| api.nonsense(target, "continuationToken: fits in no header"))?;
                 headers.insert("ms-continuationtoken", token);
             }
-            (None, Some(link)) => url = api.follow(target, &link)?,
+            (None, Some(link)) => {
+                url = api.follow(&link).map_err(|why| api.nonsense(target, why))?
+            }
             (None, None) => return Ok(()),
         }
     }

@@ -55,7 +55,7 @@ fn decode_one(item: &Fields<'_>) -> Read<Listed> {
         Some(order) => order.word(name),
         None => Ok(None),
     };
-    let said = item.required("entitlementType")?;
+    let said = item.word("entitlementType")?.unwrap_or_default();
     let letters: String = said
         .chars()
         .filter(char::is_ascii_alphanumeric)
@@ -136,7 +136,7 @@ async fn artifact(
     let target = target("GET {artifact link of a reservation}", customer, call);
     let link =
         link.ok_or_else(|| api.nonsense(&target, "the reservation's artifact has no link"))?;
-    let url = api.follow(&target, link)?;
+    let url = api.follow(link).map_err(|why| api.nonsense(&target, why))?;
     let body = api.get(&target, url).await?;
     decode_artifact(&body).map_err(api.shape(&target))
 }

@@ -210,3 +210,62 @@ fn whole(number: f64) -> Option<i64> {
     // Up to 2^53 a float holds whole numbers exactly.
     (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn forms_are_taken_liberally() {
+        let body = json!({"Quantity": "3", "seats": 3.0, "Trial": "True", "Id": 7, "none": null, "blank": " "});
+        let fields = Fields::of(&body).unwrap();
+        assert_eq!(fields.integer("quantity"), Ok(Some(3)));
+        assert_eq!(fields.integer("seats"), Ok(Some(3)));
+        assert_eq!(fields.flag("trial"), Ok(Some(true)));
+        assert_eq!(fields.word("id"), Ok(Some("7".to_owned())));
+        assert_eq!(fields.word("none"), Ok(None));
+        assert_eq!(fields.word("blank"), Ok(None));
+        assert_eq!(fields.word("absent"), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_its_path() {
+        let body = json!({"items": [{"a": 1}, {"date": "soon", "n": 1.5, "f": 2, "o": []}]});
+        let items = Fields::of(&body).unwrap().items().unwrap();
+        let path = |wrong: WrongShape| wrong.path;
+        assert_eq!(
+            items[1].date("date").map_err(path),
+            Err("items[1].date".to_owned())
+        );
+        assert_eq!(
+            items[1].integer("n").map_err(path),
+            Err("items[1].n".to_owned())
+        );
+        assert_eq!(
+            items[1].flag("f").map_err(path),
+            Err("items[1].f".to_owned())
+        );
+        assert!(items[1].object("o").is_err());
+        assert!(items[0].required("id").is_err());
+    }
+
+    #[test]
+    fn a_body_without_items_is_no_empty_list() {
+        for body in [
+            json!({}),
+            json!({"items": null}),
+            json!({"items": {}}),
+            json!("x"),
+        ] {
+            assert!(
+                Fields::of(&body)
+                    .and_then(|fields| fields.items().map(|i| i.len()))
+                    .is_err()
+            );
+        }
+        assert!(items_or_list(&json!([])).unwrap().is_empty());
+        assert!(items_or_list(&json!([1])).is_err());
+    }
+}

@@ -45,3 +45,48 @@ pub(super) fn resolve(base: &Url, link: &str) -> Result<Url, String> {
 fn origin(base: &Url) -> String {
     base.origin().ascii_serialization()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_below_the_base_with_and_without_version() {
+        for base in ["https://api.example", "https://gate.example/pc"] {
+            let base = Url::parse(base).unwrap();
+            let wanted = format!(
+                "{}/v1/customers/x?size=4",
+                base.as_str().trim_end_matches('/')
+            );
+            for link in [
+                "/customers/x?size=4",
+                "customers/x?size=4",
+                "/v1/customers/x?size=4",
+                "v1/customers/x?size=4",
+                wanted.as_str(),
+            ] {
+                assert_eq!(resolve(&base, link).unwrap().as_str(), wanted, "{link}");
+            }
+        }
+    }
+
+    #[test]
+    fn links_that_lead_elsewhere_are_refused() {
+        let base = Url::parse("https://api.example/pc").unwrap();
+        for link in [
+            "",
+            "//evil.example/v1/x",
+            "https://evil.example/pc/v1/x",
+            "http://api.example/pc/v1/x",
+            "https://api.example:444/pc/v1/x",
+            "https://user@api.example/pc/v1/x",
+            "https://api.example/other/v1/x",
+            "/v1/../../other",
+            "/../../v2/x",
+            "\\\\evil.example/x",
+        ] {
+            assert!(resolve(&base, link).is_err(), "{link}");
+        }
+    }
+}

@@ -114,9 +114,9 @@ impl Api {
         url
     }
 
-    /// Where a link of an answer leads.
-    pub(super) fn follow(&self, target: &Target<'_>, link: &str) -> Result<Url, UpstreamFailure> {
-        links::resolve(&self.base, link).map_err(|why| self.nonsense(target, why))
+    /// Where a link of an answer leads; a sentence when that is not below our base URL.
+    pub(super) fn follow(&self, link: &str) -> Result<Url, String> {
+        links::resolve(&self.base, link)
     }
 
     fn outgoing(&self, target: &Target<'_>, method: Method, url: Url) -> Outgoing {

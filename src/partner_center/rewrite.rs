@@ -89,3 +89,64 @@ pub(super) fn if_match(body: &Value) -> Read<Option<String>> {
         }
     }))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::domain::subscription::SubscriptionStatus;
+    use serde_json::json;
+
+    #[test]
+    fn members_keep_their_spelling_their_order_and_their_unknown_neighbours() {
+        let body =
+            json!({"Id": "s", "STATUS": "active", "New": {"x": [null]}, "autoRenewEnabled": true});
+        let change = SubscriptionChange {
+            status: Some(SubscriptionStatus::Suspended),
+            scheduled_actions: Some(json!([{"actionType": "Cancel"}])),
+            ..SubscriptionChange::default()
+        };
+        assert_eq!(
+            apply(&body, &change).unwrap().to_string(),
+            r#"{"Id":"s","STATUS":"suspended","New":{"x":[null]},"autoRenewEnabled":true,"scheduledActions":[{"actionType":"Cancel"}]}"#
+        );
+    }
+
+    #[test]
+    fn nothing_changed_is_the_body_as_it_was() {
+        let body = json!({"b": 1, "a": null});
+        assert_eq!(apply(&body, &SubscriptionChange::default()).unwrap(), body);
+    }
+
+    #[test]
+    fn etags_are_quoted_once_and_empty_ones_left_out() {
+        let etag = |etag: Value| if_match(&json!({"Attributes": {"Etag": etag}})).unwrap();
+        assert_eq!(etag(json!("abc")).as_deref(), Some("\"abc\""));
+        assert_eq!(etag(json!("\"abc\"")).as_deref(), Some("\"abc\""));
+        assert_eq!(etag(json!("")), None);
+        assert_eq!(etag(Value::Null), None);
+        assert_eq!(if_match(&json!({})).unwrap(), None);
+    }
+
+    #[test]
+    fn a_change_shows_when_every_part_of_it_does() {
+        let change = SubscriptionChange {
+            status: Some(SubscriptionStatus::Active),
+            auto_renew: Some(true),
+            ..SubscriptionChange::default()
+        };
+        let read = |body: Value| changeable(&body).unwrap();
+        assert!(shows(
+            &read(json!({"status": "Active", "autoRenewEnabled": "true"})),
+            &change
+        ));
+        assert!(!shows(
+            &read(json!({"status": "active", "autoRenewEnabled": false})),
+            &change
+        ));
+        assert!(!shows(
+            &read(json!({"status": "pending", "autoRenewEnabled": true})),
+            &change
+        ));
+    }
+}

@@ -283,9 +283,7 @@ pub(super) async fn change(
         }
     }
     let place = match answer.header("location").filter(|_| slow) {
-        Some(location) => api
-            .follow(&target, location)
-            .map_err(|failure| nonsense(failure.text))?,
+        Some(location) => api.follow(location).map_err(nonsense)?,
         None => own_url,
     };
     poll(api, customer, id, place, change, call)

@@ -132,7 +132,7 @@ pub(super) fn list(world: &World, request: &ApiRequest<'_>) -> Answer {
     let matches = |entry: &AuditEntry| match (field.as_str(), operator.as_str()) {
         ("customerid", "equals") => entry.customer.to_string() == value,
         ("resourcetype", "equals") => {
-            entry.resource_type == value.replace('_', "") || entry.resource_type == value
+            entry.resource_type.replace('_', "") == value.replace('_', "")
         }
         ("companyname", "substring") => entry.customer_name.to_lowercase().contains(&value),
         _ => true,

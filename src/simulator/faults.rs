@@ -115,7 +115,7 @@ pub enum Fault {
     },
     /// Refuse the token: 401 with code 800001.
     InvalidToken,
-    /// Drop every token issued so far, then refuse: 401 without JSON.
+    /// Drop every token issued so far, then refuse: 401 with code 800001.
     ExpireTokens,
     /// Refuse for want of multi-factor authentication: 401 with code 900421.
     MfaRefused,

@@ -2,8 +2,9 @@
 //! can be moved, and behaves as documented, oddities included.
 //!
 //! It shares no type with any client of Partner Center. A request passes through `server`
-//! (journal, faults, token), is given to one function by `api`, which changes the plain data of
-//! `model` under one lock, and is answered by `wire` and `answer`. `lifecycle` is what time does.
+//! (journal, faults, token, repeats), is given to one function by `api`, which changes the plain data of
+//! `model` under one lock, and is answered by `wire`, `answer` and
+//! `respond`. `build` makes that data from a scenario. `lifecycle` is what time does.
 //! `control` steers it all from within the process, `control_http` from outside.
 //! `docs/simulator.md` describes it for people.
 
@@ -11,6 +12,7 @@ mod act;
 mod answer;
 mod api;
 mod audit;
+mod build;
 mod clock;
 pub mod command;
 mod connection;
@@ -25,7 +27,9 @@ mod model;
 mod moment;
 mod paging;
 mod reads;
+mod replays;
 mod request;
+mod respond;
 mod scenario;
 mod seed;
 mod server;

@@ -1,15 +1,13 @@
 //! The HTTP side: journal, faults, token check, endpoint, and the answer on the wire.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
-use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -21,12 +19,12 @@ use super::connection::Breaker;
 use super::faults::{Fault, Faults, Verdict};
 use super::journal::{Authorization, Journal, JournalEntry};
 use super::model::World;
+use super::replays::Replays;
 use super::request::{ApiRequest, Endpoint};
+use super::respond::respond;
 use super::token::{self, Grant, Tokens};
 use super::{api, seed};
 
-/// How long an answer to a changing request is kept for a repeat of its `MS-RequestId`.
-const REPLAY: Duration = Duration::from_secs(15 * 60);
 const BODY_LIMIT: usize = 1 << 20;
 
 /// What all requests share. The one lock is never held across an await.
@@ -45,7 +43,7 @@ pub(super) struct Inner {
     pub(super) tokens: Tokens,
     pub(super) journal: Journal,
     pub(super) faults: Faults,
-    replays: HashMap<(String, String), (Instant, Answer)>,
+    replays: Replays,
     counter: u64,
 }
 
@@ -59,7 +57,7 @@ impl Shared {
                 tokens: Tokens::default(),
                 journal: Journal::default(),
                 faults: Faults::default(),
-                replays: HashMap::new(),
+                replays: Replays::default(),
                 counter: 0,
             }),
         }
@@ -75,7 +73,7 @@ impl Inner {
     /// Replaces the state; tokens of partners that exist no longer are refused by themselves.
     pub(super) fn replace_world(&mut self, world: World) {
         self.world = world;
-        self.replays.clear();
+        self.replays = Replays::default();
     }
 }
 
@@ -294,7 +292,7 @@ fn finish(
             format!("appId=cid-v1:{}", seed::id(seed, "server")),
         ),
     ];
-    wire(answer, ids, fault.as_ref())
+    respond(answer, ids, fault.as_ref())
 }
 
 /// The answer of a fault that forbids the request from being served.
@@ -383,13 +381,11 @@ fn execute(
                 format!("{} {} {body}", received.method, received.path),
             )
         });
-    if let Some(key) = &replay {
-        inner.replays.retain(|_, (at, _)| at.elapsed() < REPLAY);
-        if let Some((_, answer)) = inner.replays.get(key) {
-            let mut answer = answer.clone();
-            answer.effect = None;
-            return answer.with_note("same MS-RequestId: the first answer again");
-        }
+    if let Some(key) = &replay
+        && let Some(mut answer) = inner.replays.recall(key)
+    {
+        answer.effect = None;
+        return answer.with_note("same MS-RequestId: the first answer again");
     }
     let segments = received.segments().unwrap_or_default();
     let mut path_and_query = format!("/{}", segments.join("/"));
@@ -424,7 +420,7 @@ fn execute(
     if let Some(key) = replay
         && answer.status < 500
     {
-        inner.replays.insert(key, (Instant::now(), answer.clone()));
+        inner.replays.remember(key, answer.clone());
     }
     answer
 }
@@ -458,54 +454,6 @@ fn authorize<'a>(
         )));
     }
     Ok((bearer, grant))
-}
-
-/// Turns an answer into HTTP, with the damage that a fault does to it.
-fn wire(answer: Answer, ids: [(&'static str, String); 5], fault: Option<&Fault>) -> Response {
-    let (mut bytes, mut content_type) = answer.bytes();
-    if matches!(fault, Some(Fault::Html)) {
-        bytes = b"<!DOCTYPE html><html><body><h1>Sign in</h1></body></html>".to_vec();
-        content_type = Some("text/html; charset=utf-8");
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    if let Some(content_type) = content_type {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    for (name, value) in ids.into_iter().chain(answer.headers) {
-        if let (Ok(name), Ok(value)) = (
-            http::HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_str(&value),
-        ) {
-            headers.insert(name, value);
-        }
-    }
-    let damaged = match fault {
-        Some(Fault::CutBody) => {
-            let whole = bytes.len();
-            bytes.truncate(whole / 2);
-            Some(whole)
-        }
-        Some(Fault::WrongContentLength) => Some(bytes.len() + 64),
-        _ => None,
-    };
-    match damaged {
-        Some(announced) => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(announced));
-            // A stream, so that the server takes the announced length for granted. It waits once
-            // before it ends early, so that what there is has been sent by then.
-            let sent = futures::stream::once(async move { Ok::<_, io::Error>(Bytes::from(bytes)) });
-            let parts = sent.chain(futures::stream::once(async {
-                tokio::task::yield_now().await;
-                Err(io::ErrorKind::UnexpectedEof.into())
-            }));
-            *response.body_mut() = Body::from_stream(parts);
-        }
-        None => *response.body_mut() = Body::from(bytes),
-    }
-    response
 }
 
 fn plain(status: StatusCode) -> Response {

@@ -1,7 +1,7 @@
 //! Changing a subscription: suspend, cancel, reactivate, renewals; with the documented refusals.
 
 use jiff::{Timestamp, ToSpan};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{Answer, member, pascal_case};
 use super::audit;
@@ -31,13 +31,14 @@ pub(super) fn update(world: &mut World, request: &ApiRequest<'_>, customer: uuid
     if let Some(refusal) = stale(request, body, subscription) {
         return refusal;
     }
-    let change = match read_change(body, subscription) {
+    let mut change = match read_change(body, subscription) {
         Ok(change) => change,
         Err(refusal) => return *refusal,
     };
     if let Some(refusal) = refused(customer, subscription, &change, now) {
         return refusal;
     }
+    schedule_late_cancellation(subscription, &mut change, now);
     let customer_id = customer.id;
     let old = wire::subscription(customer_id, subscription);
     let (id, from, version) = (
@@ -236,17 +237,32 @@ fn refused(
             if s.kind.is_legacy() || matches!(s.kind, Kind::NewCommerceTrial | Kind::AzurePlan) {
                 return error(400, 800_096, "The subscription cannot be cancelled.");
             }
-            if s.cancel_until.is_none_or(|until| now > until) {
+            if s.cancel_until.is_none_or(|until| now > until) && s.kind != Kind::Marketplace {
                 // Short windows are counted in hours, long ones in days.
-                return if s.kind == Kind::Marketplace && s.term == "P1M" {
-                    error(400, 900_213, "The 24-hour cancellation window has passed.")
+                let hours = s
+                    .cancel_until
+                    .is_some_and(|until| until.duration_since(s.start).as_hours() < 48);
+                return if hours {
+                    error(400, 900_213, "The cancellation window of hours has passed.")
                 } else {
-                    error(400, 900_117, "The cancellation window has passed.")
+                    error(400, 900_117, "The cancellation window of days has passed.")
                 };
             }
             None
         }
         _ => None,
+    }
+}
+
+/// A marketplace subscription cancelled after its window stays active: its cancellation is only
+/// scheduled for the renewal (documented by Microsoft).
+fn schedule_late_cancellation(s: &Subscription, change: &mut Change, now: Timestamp) {
+    let late = s.cancel_until.is_none_or(|until| now > until);
+    if s.kind == Kind::Marketplace && change.status == Status::Deleted && late {
+        change.status = s.status;
+        change.auto_renew = false;
+        change.scheduled_actions =
+            vec![json!({ "scheduleType": "TermEnd", "actionType": "Cancel" })];
     }
 }
 

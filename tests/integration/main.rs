@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod cli;
+mod config;
 mod dependencies;
 mod docs;
+mod fixtures;
+mod harness;
 mod layers;
+mod offboarding;
+mod partner_center;
 mod repository;
 mod rust_source;
 mod simulator;

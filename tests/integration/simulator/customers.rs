@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relationship_service::simulator::Scenario;
+use relationship_service::simulator::{GoneAnswer, Scenario};
 use reqwest::Method;
 use serde_json::json;
 
@@ -136,4 +136,44 @@ async fn a_removal_is_refused_while_a_subscription_is_active_and_accepted_once_s
         assert_eq!(answer.body["Status"], "suspended");
     }
     assert_eq!(bench.remove().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_customer_without_relationship_is_refused_in_the_form_the_scenario_names() {
+    for (form, refusal) in [
+        (GoneAnswer::NoRelationship, (403, "20002")),
+        (GoneAnswer::NoRelationshipIds, (403, "900159")),
+        (GoneAnswer::CustomerNotFound, (404, "1000")),
+        (GoneAnswer::TenantNotFound, (404, "60003")),
+        (GoneAnswer::Empty, (404, "null")),
+    ] {
+        let mut scenario = Scenario::seeded(1, 0, 1);
+        scenario.behaviour.gone_answer = form;
+        let bench = Bench::start(scenario).await;
+        let answer = bench
+            .get("v1/customers/0c6f1f6e-4d5b-4c3e-9a39-4f1f2a3b4c5d")
+            .await;
+        assert_eq!(answer.refusal(), (refusal.0, refusal.1.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn ids_are_echoed_and_the_server_adds_its_own() {
+    let bench = Bench::start(Scenario::seeded(1, 0, 1)).await;
+    let request = bench
+        .request(Method::GET, "v1/customers")
+        .header("MS-RequestId", "11111111-2222-4333-8444-555555555555")
+        .header("MS-CorrelationId", "66666666-7777-4888-8999-000000000000");
+    let headers = bench.send(request).await.headers;
+    assert_eq!(
+        headers["ms-requestid"],
+        "11111111-2222-4333-8444-555555555555"
+    );
+    assert_eq!(
+        headers["ms-correlationid"],
+        "66666666-7777-4888-8999-000000000000"
+    );
+    for name in ["ms-cv", "ms-serverid", "request-context"] {
+        assert!(headers.contains_key(name), "{name}");
+    }
 }

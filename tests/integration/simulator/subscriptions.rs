@@ -145,15 +145,33 @@ async fn new_commerce_is_cancelled_inside_its_window_only() {
 #[tokio::test]
 async fn a_window_of_hours_has_a_code_of_its_own() {
     let spec = SubscriptionSpec {
-        term: Some("P1M".to_owned()),
-        cancel_until: Some("-PT1H".into()),
-        ..kind(Kind::Marketplace)
+        start: Some("-PT30H".into()),
+        cancel_until: Some("-PT6H".into()),
+        ..kind(Kind::NewCommerce)
     };
     let bench = Bench::start(scenario(vec![spec])).await;
     assert_eq!(
         bench.set_status("S0", "deleted").await.refusal(),
         (400, "900213".to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_late_cancellation_in_the_marketplace_is_only_scheduled() {
+    let spec = SubscriptionSpec {
+        term_end: Some("+P10D".into()),
+        cancel_until: Some("-PT1H".into()),
+        ..kind(Kind::Marketplace)
+    };
+    let bench = Bench::start(scenario(vec![spec])).await;
+    assert_eq!(bench.set_status("S0", "deleted").await.status, 200);
+    assert_eq!(read(&bench, "S0").await["status"], "active");
+    assert_eq!(bench.remove().await.status, 400);
+    bench
+        .control()
+        .advance(std::time::Duration::from_secs(11 * 86_400));
+    assert_eq!(read(&bench, "S0").await["status"], "expired");
+    assert_eq!(bench.remove().await.status, 200);
 }
 
 #[tokio::test]

@@ -104,3 +104,65 @@ async fn a_token_for_another_audience_is_refused() {
         (401, "900420".to_owned())
     );
 }
+
+/// An assertion without a real signature; the scenario names no public key, so claims decide.
+fn assertion(claims: &Value) -> String {
+    let part = |v: &Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(v.to_string());
+    let header = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": "thumbprint" });
+    format!("{}.{}.c2ln", part(&header), part(claims))
+}
+
+#[tokio::test]
+async fn a_client_assertion_serves_instead_of_a_secret_if_its_claims_are_sane() {
+    let bench = Bench::start(Scenario::seeded(1, 0, 1)).await;
+    let client = bench.scenario.partners[0].client_id;
+    let endpoint = bench
+        .simulator
+        .base_url()
+        .join(&format!("{}/oauth2/token", bench.partner()))
+        .unwrap();
+    let sane = json!({
+        "aud": endpoint, "iss": client, "sub": client, "jti": "1",
+        "exp": jiff::Timestamp::now().as_second() + 300,
+    });
+    let ask = async |claims: &Value| {
+        let assertion = assertion(claims);
+        bench
+            .token_for(&[
+                ("grant_type", "client_credentials"),
+                (
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                ),
+                ("client_assertion", &assertion),
+            ])
+            .await
+            .status
+    };
+    assert_eq!(ask(&sane).await, 200);
+    for (claim, wrong) in [
+        ("aud", json!("https://login.example/other/oauth2/token")),
+        ("iss", json!("someone else")),
+        ("exp", json!(1)),
+        ("jti", json!("")),
+    ] {
+        let mut claims = sane.clone();
+        claims[claim] = wrong;
+        assert_eq!(ask(&claims).await, 401, "{claim}");
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_differs_and_is_good_for_another_token() {
+    let mut scenario = Scenario::seeded(1, 0, 1);
+    scenario.behaviour.rotate_refresh_tokens = true;
+    let bench = Bench::start(scenario).await;
+    let first = bench
+        .token_for(&[("grant_type", "refresh_token")])
+        .await
+        .body;
+    let rotated = first["refresh_token"].as_str().unwrap();
+    assert_ne!(rotated, bench.scenario.partners[0].refresh_token);
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", rotated)];
+    assert_eq!(bench.token_for(&fields).await.status, 200);
+}

@@ -1,0 +1,34 @@
+//! Offboardings for people: one row each.
+
+use crate::cli::screen::{Screen, Tone};
+use crate::cli::words;
+use crate::grpc::proto::Offboarding;
+
+/// The table.
+pub(crate) fn table(offboardings: &[Offboarding], screen: Screen) -> String {
+    if offboardings.is_empty() {
+        return "No offboardings.\n".to_owned();
+    }
+    let mut table = screen.table(&["offboarding", "customer", "state", "accepted", "waits for"]);
+    for offboarding in offboardings {
+        let state = offboarding.state();
+        let customer = if offboarding.customer_name.is_empty() {
+            &offboarding.customer_id
+        } else {
+            &offboarding.customer_name
+        };
+        let waits = offboarding
+            .waiting
+            .as_ref()
+            .map_or("", |waiting| words::party(waiting.party()));
+        let accepted = words::moment(offboarding.create_time.as_ref());
+        table.add_row(vec![
+            screen.cell(Tone::Plain, &offboarding.offboarding_id),
+            screen.cell(Tone::Plain, customer),
+            screen.cell(super::offboarding::tone(state), words::state(state)),
+            screen.cell(Tone::Plain, accepted.get(..16).unwrap_or(&accepted)),
+            screen.cell(Tone::Plain, waits),
+        ]);
+    }
+    screen.lay_out(&table)
+}
