@@ -40,7 +40,11 @@ impl Served {
             },
             options,
         ));
-        let channel = Endpoint::new(address.clone()).unwrap().connect().await.unwrap();
+        let channel = Endpoint::new(address.clone())
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
         Self {
             world,
             channel,

@@ -109,7 +109,12 @@ async fn bad_input_is_refused_with_its_reason() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let (reason, found) = details(&refused);
     assert_eq!(reason, "INVALID_REQUEST");
-    let fields: Vec<_> = found.bad_request().unwrap().field_violations.iter().collect();
+    let fields: Vec<_> = found
+        .bad_request()
+        .unwrap()
+        .field_violations
+        .iter()
+        .collect();
     assert_eq!(fields.len(), 3, "{fields:?}");
 
     let own = proto::RemoveRelationshipRequest {

@@ -13,9 +13,9 @@ use tokio_stream::StreamExt as _;
 use tonic::body::Body;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::{v1, v1alpha};
 use tonic_types::StatusExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -89,7 +89,10 @@ async fn call_odd(method: &str, timeout: Option<&str>) -> Status {
 
 fn reason(status: &Status) -> String {
     let details = status.get_error_details();
-    details.error_info().map(|info| info.reason.clone()).unwrap_or_default()
+    details
+        .error_info()
+        .map(|info| info.reason.clone())
+        .unwrap_or_default()
 }
 
 #[tokio::test]
@@ -159,7 +162,11 @@ async fn health_and_reflection_answer() {
     else {
         panic!("{answer:?}");
     };
-    assert!(list.service.iter().any(|service| service.name == SERVICE_NAME));
+    assert!(
+        list.service
+            .iter()
+            .any(|service| service.name == SERVICE_NAME)
+    );
     drop(answers);
     served.stop().await;
 }
@@ -224,7 +231,10 @@ async fn a_watch_over_http_ends_at_its_deadline() {
         .no_proxy()
         .build()
         .unwrap()
-        .post(format!("{}/{SERVICE_NAME}/WatchOffboarding", served.address))
+        .post(format!(
+            "{}/{SERVICE_NAME}/WatchOffboarding",
+            served.address
+        ))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("grpc-timeout", "500m")
