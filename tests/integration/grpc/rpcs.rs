@@ -253,3 +253,66 @@ async fn the_link_to_come_back_is_partner_centers() {
     assert!(link.url.starts_with("http"), "{}", link.url);
     served.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_offboarding_names_the_four_consequences_with_what_shows_them() {
+    let served = Served::new(Scenario::seeded(1, 5, 1), quick()).await;
+    let mut client = served.client();
+    let accepted = client
+        .remove_relationship(removal(&served, true))
+        .await
+        .unwrap();
+    let id = accepted.into_inner().offboarding.unwrap().offboarding_id;
+    served.world.end(id.parse().unwrap()).await;
+    let run = client
+        .get_offboarding_status(proto::GetOffboardingStatusRequest {
+            selector: Some(
+                proto::get_offboarding_status_request::Selector::OffboardingId(id.clone()),
+            ),
+        })
+        .await
+        .unwrap()
+        .into_inner()
+        .offboarding
+        .unwrap();
+    assert_eq!(run.state(), proto::OffboardingState::Succeeded, "{run:#?}");
+    assert_eq!(run.outcome.as_ref().unwrap().reason, "REMOVED");
+    assert_eq!((run.waiting.clone(), run.next_action_time), (None, None));
+    assert_eq!(run.removal_attempts, 1);
+    for effect in &run.effects {
+        assert_eq!(effect.state(), proto::EffectState::Done, "{effect:?}");
+        assert_eq!(effect.action, "suspend");
+    }
+    let seen = run.verification.unwrap();
+    let first = seen.first_gone_time.unwrap().seconds;
+    assert!(seen.second_gone_time.unwrap().seconds - first >= 59);
+    assert!(seen.unlisted_time.is_some());
+    let state = |consequence: Option<proto::Consequence>| {
+        let consequence = consequence.unwrap();
+        assert!(!consequence.shown_by.is_empty());
+        consequence.state()
+    };
+    use proto::ConsequenceState::{NotChecked, Shown};
+    assert_eq!(state(seen.off_customer_list), Shown);
+    assert_eq!(state(seen.off_support_contacts), Shown);
+    assert_eq!(state(seen.purchasing_ended), Shown);
+    assert_eq!(state(seen.delegated_admin_ended), NotChecked);
+
+    // A watch that comes late starts where its caller left off, and ends with the log.
+    let mut watch = client
+        .watch_offboarding(proto::WatchOffboardingRequest {
+            offboarding_id: id,
+            after_sequence: run.sequence - 2,
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    let mut sequences = Vec::new();
+    while let Some(update) = watch.next().await {
+        if let Some(Update::Event(event)) = update.unwrap().update {
+            sequences.push(event.sequence);
+        }
+    }
+    assert_eq!(sequences, [run.sequence - 1, run.sequence]);
+    served.stop().await;
+}
