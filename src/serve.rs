@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -13,15 +12,10 @@ use crate::application::clock::{Clock, SystemClock};
 use crate::application::service::{Partner, Service};
 use crate::application::store::Store;
 use crate::application::worker::{Worker, WorkerSettings};
-use crate::config::{self, Config, DatabaseUrl, PartnerConfig};
-use crate::domain::step::Timing;
+use crate::config::{Config, DatabaseUrl, PartnerConfig};
 use crate::grpc::server;
-use crate::http::{
-    AssertionAlgorithm, ClientCertificate, ClientProof, Credentials, Grant, Limits, SecretSource,
-    TokenEndpoint,
-};
 use crate::partner_center::{
-    BusinessClock, BusinessClockError, Cloud, PartnerCenterClient, PartnerSettings, SettingsError,
+    BusinessClock, BusinessClockError, PartnerCenterClient, SettingsError,
 };
 use crate::store::{OpenError, Options, SqliteStore};
 
@@ -46,14 +40,6 @@ pub enum ServeError {
         alias: String,
         /// Why.
         source: SettingsError,
-    },
-    /// A partner's certificate cannot be used.
-    #[error("partner {alias}: the client certificate cannot be used: {why}")]
-    Certificate {
-        /// Which.
-        alias: String,
-        /// Why.
-        why: String,
     },
     /// A partner's business clock does not answer.
     #[error("partner {alias}: {source}")]
@@ -90,7 +76,7 @@ impl Engine {
             partners.push(connect(partner).await?);
         }
         let partners = Arc::new(partners);
-        let timing = timing(config);
+        let timing = config.timing;
         let work = Arc::new(Notify::new());
         let shutdown = CancellationToken::new();
         let service = Service::new(partners.clone(), store.clone(), timing, work.clone());
@@ -217,24 +203,13 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     })
 }
 
-fn timing(config: &Config) -> Timing {
-    let span = |span: std::time::Duration| {
-        jiff::SignedDuration::try_from(span).unwrap_or(jiff::SignedDuration::MAX)
-    };
-    Timing {
-        max_suspended: span(config.timing.max_suspended),
-        verification_budget: span(config.timing.verification_budget),
-        ..Timing::default()
-    }
-}
-
 fn worker_settings(config: &Config) -> WorkerSettings {
     let defaults = WorkerSettings::default();
     // The slowest partner decides how long an unanswered request may still take effect.
     let request_timeout = config
         .partners
         .iter()
-        .map(|partner| partner.request_timeout)
+        .map(|partner| partner.settings.request_timeout)
         .max()
         .unwrap_or(defaults.request_timeout);
     WorkerSettings {
@@ -258,71 +233,12 @@ async fn connect(config: &PartnerConfig) -> Result<Partner, ServeError> {
                 })?,
         ),
     };
-    let cloud = match &config.cloud {
-        config::Cloud::Public => Cloud::Public,
-        config::Cloud::UsGovernment => Cloud::UsGovernment,
-        config::Cloud::China => Cloud::China21Vianet,
-        config::Cloud::Custom {
-            base_url,
-            token_url,
-        } => Cloud::Custom {
-            base_url: base_url.clone(),
-            token_url: token_url.clone(),
-            resource: None,
-        },
-    };
-    let settings = PartnerSettings {
-        limits: Limits {
-            per_minute: config.requests_per_minute,
-            ceiling: Limits::default().ceiling.max(config.requests_per_minute),
-        },
-        request_timeout: config.request_timeout,
-        ..PartnerSettings::new(config.tenant, cloud, credentials(config)?)
-    };
-    let upstream = PartnerCenterClient::new(settings, clock.clone())
+    let upstream = PartnerCenterClient::new(config.settings.clone(), clock.clone())
         .map_err(|source| ServeError::Partner { alias, source })?;
     Ok(Partner {
         alias: config.alias.clone(),
-        tenant: config.tenant,
+        tenant: config.settings.tenant,
         upstream: Arc::new(upstream),
         clock,
-    })
-}
-
-fn credentials(config: &PartnerConfig) -> Result<Credentials, ServeError> {
-    let source = |secret: &config::Secret| match &secret.file {
-        Some(path) => SecretSource::File(path.clone()),
-        None => SecretSource::Value(secret.value.clone()),
-    };
-    let proof = match &config.credentials.proof {
-        config::Proof::ClientSecret(secret) => ClientProof::Secret(source(secret)),
-        config::Proof::Certificate {
-            certificate,
-            private_key,
-        } => {
-            let pem = SecretString::from(format!(
-                "{}\n{}\n",
-                certificate.value.expose_secret(),
-                private_key.value.expose_secret()
-            ));
-            let read =
-                ClientCertificate::from_pem(pem.expose_secret(), AssertionAlgorithm::default());
-            ClientProof::Certificate(Arc::new(read.map_err(|why| ServeError::Certificate {
-                alias: config.alias.to_string(),
-                why,
-            })?))
-        }
-    };
-    let grant = match &config.credentials.grant {
-        config::Grant::RefreshToken(token) => Grant::AppUser {
-            refresh_token: source(token),
-        },
-        config::Grant::ClientCredentials => Grant::AppOnly,
-    };
-    Ok(Credentials {
-        client_id: config.credentials.client_id.clone(),
-        proof,
-        grant,
-        endpoint: TokenEndpoint::default(),
     })
 }

@@ -78,14 +78,10 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     telemetry::start(config.log.format, &config.log.level)
         .map_err(|error| Failure::Other(error.to_string()))?;
     let shutdown = stop_signal()?;
-    // crate::serve::run(config, shutdown)
-    //     .await
-    //     .map_err(|error| Failure::Other(error.to_string()))?;
-    // Ok(Exit::Ok)
-    drop((config, shutdown));
-    Err(Failure::Other(
-        "the service itself is not part of this build".to_owned(),
-    ))
+    crate::serve::run(config, shutdown.cancelled_owned())
+        .await
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    Ok(Exit::Ok)
 }
 
 /// Cancelled by the first SIGINT or SIGTERM.

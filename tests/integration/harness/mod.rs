@@ -4,14 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use relationship_service::application::service::{Caller, Removal, Selector, Status, Terms};
-use relationship_service::config::{
-    Cloud, Config, Credentials, DatabaseUrl, Grant, LogConfig, LogFormat, PartnerConfig, Proof,
-    Secret, Timing,
-};
+use relationship_service::config::{Config, DatabaseUrl, LogConfig, PartnerConfig};
 use relationship_service::domain::ids::{CallerId, CustomerId, OffboardingId, RequestId};
 use relationship_service::domain::policy::Policy;
+use relationship_service::domain::step::Timing;
+use relationship_service::http::{
+    ClientProof, Credentials, Grant, Limits, SecretSource, TokenEndpoint,
+};
+use relationship_service::partner_center::{Cloud, PartnerSettings};
 use relationship_service::serve::Engine;
 use relationship_service::simulator::{PartnerSpec, Scenario, Simulator, SimulatorConfig};
+use relationship_service::telemetry::LogFormat;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -32,9 +35,30 @@ pub(crate) async fn simulator(scenario: Scenario) -> Simulator {
 /// The configuration of a service whose only partner is the simulator's first.
 pub(crate) fn config(simulator: &Simulator, partner: &PartnerSpec, database: &Path) -> Config {
     let base = simulator.base_url();
-    let secret = |text: &str| Secret {
-        value: text.to_owned().into(),
-        file: None,
+    let secret = |text: &str| SecretSource::Value(text.to_owned().into());
+    let cloud = Cloud::Custom {
+        base_url: base.clone(),
+        token_url: base
+            .join(&format!("{}/oauth2/token", partner.tenant_id))
+            .unwrap(),
+        resource: None,
+    };
+    let credentials = Credentials {
+        client_id: partner.client_id.to_string(),
+        grant: Grant::AppUser {
+            refresh_token: secret(&partner.refresh_token),
+        },
+        proof: ClientProof::Secret(secret(partner.client_secret.as_deref().unwrap())),
+        endpoint: TokenEndpoint::default(),
+    };
+    let tenant = partner.tenant_id.to_string().parse().unwrap();
+    let settings = PartnerSettings {
+        limits: Limits {
+            per_minute: 100_000,
+            ceiling: 100_000,
+        },
+        request_timeout: Duration::from_secs(2),
+        ..PartnerSettings::new(tenant, cloud, credentials)
     };
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -42,22 +66,8 @@ pub(crate) fn config(simulator: &Simulator, partner: &PartnerSpec, database: &Pa
         database: DatabaseUrl::Sqlite(database.to_owned()),
         partners: vec![PartnerConfig {
             alias: "sim".parse().unwrap(),
-            tenant: partner.tenant_id.to_string().parse().unwrap(),
-            cloud: Cloud::Custom {
-                base_url: base.clone(),
-                token_url: base
-                    .join(&format!("{}/oauth2/token", partner.tenant_id))
-                    .unwrap(),
-            },
-            credentials: Credentials {
-                client_id: partner.client_id.to_string(),
-                grant: Grant::RefreshToken(secret(&partner.refresh_token)),
-                proof: Proof::ClientSecret(secret(partner.client_secret.as_deref().unwrap())),
-            },
+            settings,
             business_clock: Some(base.join("control/clock").unwrap()),
-            requests_per_minute: 100_000,
-            burst: 100_000,
-            request_timeout: Duration::from_secs(2),
         }],
         timing: Timing::default(),
         log: LogConfig {
