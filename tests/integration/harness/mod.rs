@@ -36,6 +36,7 @@ pub(crate) async fn simulator(scenario: Scenario) -> Simulator {
 pub(crate) fn config(simulator: &Simulator, partner: &PartnerSpec, database: &Path) -> Config {
     let base = simulator.base_url();
     let secret = |text: &str| SecretSource::Value(text.to_owned().into());
+    let tenant = partner.tenant_id.to_string().parse().unwrap();
     let cloud = Cloud::Custom {
         base_url: base.clone(),
         token_url: base
@@ -45,20 +46,11 @@ pub(crate) fn config(simulator: &Simulator, partner: &PartnerSpec, database: &Pa
     };
     let credentials = Credentials {
         client_id: partner.client_id.to_string(),
+        proof: ClientProof::Secret(secret(partner.client_secret.as_deref().unwrap())),
         grant: Grant::AppUser {
             refresh_token: secret(&partner.refresh_token),
         },
-        proof: ClientProof::Secret(secret(partner.client_secret.as_deref().unwrap())),
         endpoint: TokenEndpoint::default(),
-    };
-    let tenant = partner.tenant_id.to_string().parse().unwrap();
-    let settings = PartnerSettings {
-        limits: Limits {
-            per_minute: 100_000,
-            ceiling: 100_000,
-        },
-        request_timeout: Duration::from_secs(2),
-        ..PartnerSettings::new(tenant, cloud, credentials)
     };
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -66,7 +58,14 @@ pub(crate) fn config(simulator: &Simulator, partner: &PartnerSpec, database: &Pa
         database: DatabaseUrl::Sqlite(database.to_owned()),
         partners: vec![PartnerConfig {
             alias: "sim".parse().unwrap(),
-            settings,
+            settings: PartnerSettings {
+                limits: Limits {
+                    per_minute: 100_000,
+                    ceiling: 100_000,
+                },
+                request_timeout: Duration::from_secs(2),
+                ..PartnerSettings::new(tenant, cloud, credentials)
+            },
             business_clock: Some(base.join("control/clock").unwrap()),
         }],
         timing: Timing::default(),
