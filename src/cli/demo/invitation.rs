@@ -14,7 +14,10 @@ pub(super) fn text(stage: &Stage, screen: Screen) -> String {
     };
     let (gone, spare) = (stage.customer, stage.spare);
     let newest = |customer: Uuid| {
-        format!(r#"{{"newest_of": {{"partner": "{PARTNER}", "customer_id": "{customer}"}}}}"#)
+        format!(
+            r#"{{"newest_of":
+    {{"partner": "{PARTNER}", "customer_id": "{customer}"}}}}"#
+        )
     };
     let lines = [
         (
@@ -28,7 +31,10 @@ pub(super) fn text(stage: &Stage, screen: Screen) -> String {
         (
             "another customer: what is in the way",
             call(
-                &format!(r#"{{"customer_id": "{spare}", "policy": {{"suspend": true}}}}"#),
+                &format!(
+                    r#"{{"customer_id": "{spare}",
+    "policy": {{"suspend": true}}}}"#
+                ),
                 "PreviewRemoval",
             ),
         ),
@@ -36,7 +42,9 @@ pub(super) fn text(stage: &Stage, screen: Screen) -> String {
             "end that relationship too",
             call(
                 &format!(
-                    r#"{{"customer_id": "{spare}", "policy": {{"suspend": true}}, "request_id": "{}", "reason": "tried by hand"}}"#,
+                    r#"{{"customer_id": "{spare}",
+    "policy": {{"suspend": true}}, "reason": "tried by hand",
+    "request_id": "{}"}}"#,
                     Uuid::new_v4()
                 ),
                 "RemoveRelationship",
@@ -59,7 +67,7 @@ pub(super) fn text(stage: &Stage, screen: Screen) -> String {
         ));
     }
     out.push_str(&format!(
-        "\n{}\nrelationship-service preview {spare} --suspend --server http://{address}\n\n\
+        "\n{}\nrelationship-service preview {spare} --suspend \\\n    --server http://{address}\n\n\
          Ctrl-C ends it.\n",
         screen.paint(Tone::Faint, "# the same without grpcurl")
     ));

@@ -242,7 +242,6 @@ impl Play<'_> {
             self.stage.control.act(&act).map_err(Failure::Other)?;
             self.say(&self.screen.paragraph(&sentence, 2))?;
         }
-        self.say("\n")?;
         Ok(())
     }
 
