@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::bucket::Bucket;
 use super::limit::Permit;
 use crate::application::upstream::Priority;
 use crate::domain::ids::CustomerId;
@@ -38,10 +39,6 @@ impl Default for Limits {
     }
 }
 
-/// Slowest rate that cuts lead to, in requests per minute.
-const FLOOR: f64 = 6.0;
-/// What a minute of full use without a 429 adds, in requests per minute.
-const INCREASE: f64 = 10.0;
 /// Customers' own buckets kept before those that have recovered are dropped.
 const MANY: usize = 1_000;
 
@@ -61,121 +58,6 @@ pub struct Rates {
 pub(super) enum Lane {
     Read,
     Write,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
-    Open,
-    Closed { until: Instant },
-    Probing,
-}
-
-#[derive(Debug)]
-struct Bucket {
-    /// Per second.
-    rate: f64,
-    tokens: f64,
-    refilled: Instant,
-    state: State,
-    /// End of the Retry-After window that was already paid for with a cut.
-    cut_until: Option<Instant>,
-    limits: Limits,
-}
-
-impl Bucket {
-    fn new(limits: Limits, now: Instant) -> Self {
-        Self {
-            rate: f64::from(limits.per_minute.max(1)) / 60.0,
-            tokens: f64::from(limits.per_minute.max(1)),
-            refilled: now,
-            state: State::Open,
-            cut_until: None,
-            limits,
-        }
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let burst = (self.rate * 60.0).min(f64::from(self.limits.per_minute.max(1)));
-        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.rate).min(burst.max(1.0));
-        self.refilled = now;
-    }
-
-    /// From when on a request may go; `None`: when the probe is back.
-    fn ready_at(&mut self, now: Instant) -> Option<Instant> {
-        match self.state {
-            State::Open => {
-                self.refill(now);
-                let missing = 1.0 - self.tokens;
-                if missing <= 1e-9 {
-                    return Some(now);
-                }
-                // Rounded up, so that the timer does not fire a hair too early.
-                let wait = Duration::from_secs_f64(missing / self.rate);
-                Some(now + wait + Duration::from_micros(10))
-            }
-            State::Closed { until } => Some(until.max(now)),
-            State::Probing => None,
-        }
-    }
-
-    /// Takes one request; whether it is a probe.
-    fn take(&mut self, now: Instant) -> bool {
-        match self.state {
-            State::Open => {
-                self.refill(now);
-                self.tokens -= 1.0;
-                false
-            }
-            State::Closed { .. } | State::Probing => {
-                self.state = State::Probing;
-                true
-            }
-        }
-    }
-
-    fn answered(&mut self, probe: bool, now: Instant) {
-        if probe && self.state == State::Probing {
-            self.state = State::Open;
-            self.tokens = 0.0;
-            self.refilled = now;
-        }
-        let per_minute = self.rate * 60.0;
-        let ceiling = f64::from(self.limits.ceiling.max(self.limits.per_minute));
-        self.rate = (per_minute + INCREASE / per_minute).min(ceiling) / 60.0;
-    }
-
-    fn throttled(&mut self, wait: Duration, now: Instant) {
-        if self.cut_until.is_none_or(|until| now >= until) {
-            self.rate = (self.rate * 60.0 / 2.0).max(FLOOR) / 60.0;
-            self.cut_until = Some(now + wait);
-        }
-        let until = match self.state {
-            State::Closed { until } => until.max(now + wait),
-            _ => now + wait,
-        };
-        self.state = State::Closed { until };
-        self.tokens = 0.0;
-    }
-
-    fn abandoned(&mut self, probe: bool, now: Instant) {
-        if probe && self.state == State::Probing {
-            self.state = State::Closed { until: now };
-        }
-    }
-
-    /// How long it stays closed; `None` when it is open.
-    fn closed_for(&self, now: Instant) -> Option<Duration> {
-        match self.state {
-            State::Open => None,
-            State::Closed { until } => Some(until.saturating_duration_since(now)),
-            State::Probing => Some(Duration::ZERO),
-        }
-    }
-
-    fn recovered(&self) -> bool {
-        self.state == State::Open && self.rate * 60.0 >= f64::from(self.limits.per_minute)
-    }
 }
 
 /// What a permit has to give back.
@@ -464,8 +346,8 @@ impl Book {
     /// Rates in force.
     pub(super) fn rates(&self) -> Rates {
         Rates {
-            reads_per_minute: self.reads.partner.rate * 60.0,
-            writes_per_minute: self.writes.partner.rate * 60.0,
+            reads_per_minute: self.reads.partner.per_minute(),
+            writes_per_minute: self.writes.partner.per_minute(),
             waiting: self.reads.waiting() + self.writes.waiting(),
         }
     }

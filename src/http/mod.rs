@@ -10,6 +10,7 @@
 mod answer;
 mod assertion;
 mod authorize;
+mod bucket;
 mod deadline;
 mod gate;
 mod grant;
