@@ -39,7 +39,7 @@ pub enum ServeError {
         /// Which.
         alias: String,
         /// Why.
-        source: SettingsError,
+        source: Box<SettingsError>,
     },
     /// A partner's business clock does not answer.
     #[error("partner {alias}: {source}")]
@@ -47,7 +47,7 @@ pub enum ServeError {
         /// Which.
         alias: String,
         /// Why.
-        source: BusinessClockError,
+        source: Box<BusinessClockError>,
     },
     /// The gRPC server failed.
     #[error("the gRPC server failed: {0}")]
@@ -231,12 +231,17 @@ async fn connect(config: &PartnerConfig) -> Result<Partner, ServeError> {
                 .await
                 .map_err(|source| ServeError::Clock {
                     alias: alias.clone(),
-                    source,
+                    source: Box::new(source),
                 })?,
         ),
     };
-    let upstream = PartnerCenterClient::new(config.settings.clone(), clock.clone())
-        .map_err(|source| ServeError::Partner { alias, source })?;
+    let upstream =
+        PartnerCenterClient::new(config.settings.clone(), clock.clone()).map_err(|source| {
+            ServeError::Partner {
+                alias,
+                source: Box::new(source),
+            }
+        })?;
     Ok(Partner {
         alias: config.alias.clone(),
         tenant: config.settings.tenant,

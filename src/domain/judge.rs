@@ -415,13 +415,13 @@ impl Offboarding {
         &self,
         effect: &Effect,
         found: &ChangeableFields,
-    ) -> Result<ChangeableFields, EventBody> {
+    ) -> Result<ChangeableFields, Box<EventBody>> {
         let id = effect.action.resource.id.clone();
         let refuse = |why: String| {
-            Err(EventBody::NotRestored {
+            Err(Box::new(EventBody::NotRestored {
                 id: id.clone(),
                 why,
-            })
+            }))
         };
         let after = match &effect.progress {
             Progress::Done { after, .. }
@@ -435,10 +435,10 @@ impl Offboarding {
         );
         if found.status == SubscriptionStatus::Active {
             return if resent {
-                Err(EventBody::Restored {
+                Err(Box::new(EventBody::Restored {
                     id,
                     after: found.clone(),
-                })
+                }))
             } else {
                 refuse("somebody else reactivated it meanwhile".to_owned())
             };

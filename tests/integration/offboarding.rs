@@ -91,10 +91,12 @@ impl World {
         let state = self.simulator.control().state();
         let customer = &state["partners"][0]["customers"][0];
         let subscriptions = customer["subscriptions"].as_array().unwrap();
-        subscriptions
+        let mut statuses: Vec<_> = subscriptions
             .iter()
             .map(|s| (text(&s["id"]), text(&s["status"])))
-            .collect()
+            .collect();
+        statuses.sort();
+        statuses
     }
 
     /// Starts an offboarding whose second subscription is busy upstream for a while, and returns when all

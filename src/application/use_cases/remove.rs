@@ -137,9 +137,9 @@ impl Service {
                 Ok(Some(proof)) => Ok(Basis::AlreadyRemoved { proof }),
                 Ok(None) => Err(Error::CustomerNotRelated {
                     customer: request.customer,
-                    answer: answer.clone(),
+                    answer: Box::new(answer.clone()),
                 }),
-                Err(failure) => Err(Error::Upstream(failure)),
+                Err(failure) => Err(failure.into()),
             };
         }
         let plan = plan(&snapshot, request.policy, now);

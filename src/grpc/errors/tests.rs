@@ -10,15 +10,15 @@ use crate::domain::offboarding::State;
 
 const ID: &str = "0c39d6d5-c70d-4c55-bc02-f620844f3fd1";
 
-fn failure(class: FailureClass, text: &str) -> UpstreamFailure {
-    UpstreamFailure {
+fn failure(class: FailureClass, text: &str) -> Box<UpstreamFailure> {
+    Box::new(UpstreamFailure {
         status: Some(403),
         code: Some("900100".repeat(50)),
         request_id: Some(ID.to_owned()),
         correlation_id: Some(ID.to_owned()),
         ms_cv: Some("ö".repeat(1_000)),
         ..UpstreamFailure::new(class, "GET /v1/customers/".repeat(40), text)
-    }
+    })
 }
 
 fn blocker(name: &str) -> Blocker {
@@ -231,7 +231,7 @@ fn upstreams_words_and_ids_reach_the_caller() {
         ms_cv: Some("cv".to_owned()),
         ..UpstreamFailure::new(FailureClass::Refused, "GET /v1/x", "Not today.")
     };
-    let status = status(&Error::Upstream(failure));
+    let status = status(&failure.into());
     assert_eq!(
         status.message(),
         "Partner Center: GET /v1/x: 400/3000 Not today."

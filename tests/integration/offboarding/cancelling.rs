@@ -42,14 +42,14 @@ async fn half_way_it_puts_back_what_it_suspended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_suspended_or_changed_is_left_alone() {
     let world = world(4).await;
-    let theirs = world.subscriptions()[0].clone();
+    let theirs = world.subscriptions()[3].clone();
     let subscription = theirs.clone();
     world.act(
         Actor::Colleague,
         Action::SuspendSubscription { subscription },
     );
     let id = world.half_way().await;
-    let deleted = world.subscriptions()[1].clone();
+    let deleted = world.subscriptions()[2].clone();
     let subscription = deleted.clone();
     world.act(
         Actor::Colleague,
