@@ -381,6 +381,9 @@ pub enum EventBody {
         failure: UpstreamFailure,
         /// When to try again.
         retry_at: Time,
+        /// Whether the change was sent; otherwise reading before sending failed.
+        #[serde(default = "yes")]
+        sent: bool,
     },
     /// Upstream refused an effect for good.
     EffectRefused {
@@ -526,6 +529,10 @@ pub enum EventBody {
         /// In a sentence.
         message: String,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Who wrote an event.
