@@ -368,6 +368,7 @@ pub fn event(body: &EventBody) -> String {
             id,
             failure,
             retry_at,
+            ..
         } => format!("{id}: outcome unsettled, looked at again at {retry_at}: {failure}"),
         EventBody::EffectRefused { id, failure } => {
             format!("{id}: Microsoft refused the change: {failure}")

@@ -385,6 +385,9 @@ pub enum EventBody {
         failure: UpstreamFailure,
         /// When to try again.
         retry_at: Time,
+        /// Whether the change was sent; otherwise reading before sending failed.
+        #[serde(default = "yes")]
+        sent: bool,
     },
     /// Upstream refused an effect for good.
     EffectRefused {
@@ -530,6 +533,10 @@ pub enum EventBody {
         /// In a sentence.
         message: String,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Who wrote an event.

@@ -1,7 +1,9 @@
 //! Offboarding: the fold of a log. `apply` is the only way in which it changes.
 
+mod effects;
 mod fold;
 mod progress;
+mod removal;
 mod state;
 
 pub use progress::{

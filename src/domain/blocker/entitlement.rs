@@ -14,7 +14,11 @@ pub(super) fn entitlement_blockers(
 ) -> Vec<Blocker> {
     let id: ResourceId = format!("{}/{}", entitlement.order_id, entitlement.line_item_id).into();
     let catalogue = format!("{}:{}", entitlement.product_id, entitlement.sku_id);
-    let pending = entitlement.quantity <= 0 && !entitlement.unfulfilled.is_empty();
+    let pending = entitlement.quantity <= 0
+        && entitlement
+            .unfulfilled
+            .iter()
+            .any(|(quantity, _)| *quantity > 0);
     match &entitlement.kind {
         EntitlementKind::Software => {
             let counted_there = |s: &Subscription| {
@@ -70,9 +74,11 @@ pub(super) fn entitlement_blockers(
                 .filter(|reservation| reservation.is_in_force(now))
                 .map(|reservation| reservation_blocker(reservation, entitlement))
                 .collect();
-            let nothing_known = details
-                .iter()
-                .all(|part| part.get().is_some_and(Vec::is_empty));
+            // Each artifact stands for itself: that another one is cancelled says nothing about it.
+            let nothing_known = details.is_empty()
+                || details
+                    .iter()
+                    .any(|part| part.get().is_some_and(Vec::is_empty));
             if nothing_known
                 && (entitlement.quantity > 0 || pending)
                 && entitlement.expires.is_none_or(|at| at > now)
@@ -113,7 +119,10 @@ pub(super) fn entitlement_blockers(
             )
             .certainty(Certainty::Inferred)
             .says(
-                format!("Entitlement {catalogue} is of the unknown type {kind}."),
+                format!(
+                    "Entitlement {catalogue} (order {}, quantity {}) is of the unknown type {kind}.",
+                    entitlement.order_id, entitlement.quantity
+                ),
                 "Look at it in Partner Center; it is never touched by this service.",
             ),
         ],

@@ -1,8 +1,11 @@
 //! Subscriptions and what stands below Azure plans: what each means for the removal.
 
+use jiff::SignedDuration;
+
 use super::super::ids::ResourceId;
 use super::super::rules::{Verdict, verdict};
 use super::super::snapshot::AzureEntitlement;
+use super::super::step::later;
 use super::super::subscription::{AtTermEnd, Subscription, SubscriptionKind};
 use super::super::time::Time;
 use super::{Blocker, Certainty, ClearedBy, Reason, Resource, ResourceKind};
@@ -98,11 +101,14 @@ pub(super) fn subscription_blocker(subscription: &Subscription, now: Time) -> Op
 }
 
 /// Software counts while there is a quantity and its term has not run out.
+///
+/// Upstream's end may be an inclusive day, and a term's end takes it up to 24 hours (both documented by
+/// Microsoft), so the day after counts too. What renews, or may, does not run out.
 fn software_subscription_is_gone(subscription: &Subscription, now: Time) -> bool {
-    subscription.quantity <= 0
-        || subscription
-            .term_end
-            .is_some_and(|end| end <= now && subscription.auto_renew != Some(true))
+    let ran_out = subscription
+        .term_end
+        .is_some_and(|end| later(end, SignedDuration::from_hours(24)) <= now);
+    subscription.quantity <= 0 || (ran_out && subscription.auto_renew == Some(false))
 }
 
 /// Something that can be cancelled while upstream's date allows, and otherwise only ends with its term.

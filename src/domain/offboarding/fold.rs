@@ -1,18 +1,14 @@
 //! Fold: events → state. `apply` is the only way in which an offboarding changes.
 
-use super::super::blocker::ResourceKind;
 use super::super::event::{
-    AuditFinding, Basis, DoneHow, EndReason, Ending, Event, EventBody, Listed, RemovalProof, Seen,
-    SnapshotRecord, Writer,
+    Basis, EndReason, Ending, Event, EventBody, RemovalProof, SnapshotRecord, Writer,
 };
 use super::super::failure::UpstreamFailure;
-use super::super::ids::ResourceId;
 use super::super::plan::Plan;
-use super::super::subscription::ChangeableFields;
 use super::super::time::Time;
 use super::{
     BadLog, BlockedWait, Cancellation, Clearance, Deferral, Effect, KnownItem, Offboarding,
-    Outcome, Progress, Removal, RemovalProgress, RemovedBy, Restoring, State, Verification,
+    Outcome, Progress, Removal, RemovedBy, Restoring, State,
 };
 
 impl Offboarding {
@@ -135,10 +131,6 @@ impl Offboarding {
 
     fn take(&mut self, event: &Event) {
         let at = event.at;
-        let fence = match event.by {
-            Writer::Worker(fence) => fence,
-            Writer::Control => 0,
-        };
         match &event.body {
             EventBody::Accepted { .. } => {}
             EventBody::SnapshotTaken {
@@ -153,17 +145,11 @@ impl Offboarding {
                 self.reopen(snapshot, at);
                 self.blockers = standing.clone();
                 self.deferral = None;
-                if standing.is_empty() {
+                self.clearance = None;
+                if standing.is_empty() && self.restoring.is_none() {
                     self.blocked = None;
-                    self.clearance = Some(Clearance {
-                        fence,
-                        began: snapshot.began,
-                    });
-                    if self.restoring.is_none() {
-                        self.state = self.working_state();
-                    }
-                } else {
-                    self.clearance = None;
+                    self.clearance = clearance(event.by, snapshot.began);
+                    self.state = self.working_state();
                 }
             }
             EventBody::Deferred { failure, retry_at } => {
@@ -179,57 +165,25 @@ impl Offboarding {
                     attempts: attempts + 1,
                 });
             }
-            EventBody::EffectsIntended { intents } => {
-                self.first_effect.get_or_insert(at);
-                self.state = State::Clearing;
-                for intent in intents {
-                    if let Some(effect) = self.effect_mut(&intent.action.resource.id) {
-                        effect.before.get_or_insert_with(|| intent.before.clone());
-                        effect.attempts += 1;
-                        effect.progress = Progress::Intended { fence };
-                        effect.updated = at;
-                    }
-                }
-                self.clearance = None;
-            }
-            EventBody::EffectsNotSent { ids, .. } => {
-                for id in ids {
-                    self.not_sent(id, at);
-                }
-            }
-            EventBody::EffectDone { id, how, after } => {
-                self.clearance = None;
-                let (how, after) = (*how, after.clone());
-                self.set(id, at, |_| Progress::Done { how, after });
-            }
-            EventBody::EffectUnsettled {
-                id,
-                failure,
-                retry_at,
-            } => {
-                self.fail(at, failure);
-                self.clearance = None;
-                self.set(id, at, |progress| Progress::Unsettled {
-                    failure: failure.clone(),
-                    retry_at: *retry_at,
-                    // Once unknown, unknown until read.
-                    maybe_done: failure.class.leaves_outcome_unknown()
-                        || matches!(
-                            progress,
-                            Progress::Unsettled {
-                                maybe_done: true,
-                                ..
-                            }
-                        ),
-                });
-            }
-            EventBody::EffectRefused { id, failure } => {
-                self.fail(at, failure);
-                self.clearance = None;
-                self.set(id, at, |_| Progress::Refused {
-                    failure: failure.clone(),
-                });
-            }
+            EventBody::EffectsIntended { .. }
+            | EventBody::EffectsNotSent { .. }
+            | EventBody::EffectDone { .. }
+            | EventBody::EffectUnsettled { .. }
+            | EventBody::EffectRefused { .. } => self.take_effect(event),
+            EventBody::RestoresIntended { .. }
+            | EventBody::RestoresNotSent { .. }
+            | EventBody::Restored { .. }
+            | EventBody::RestoreUnsettled { .. }
+            | EventBody::NotRestored { .. } => self.take_restoration(event),
+            EventBody::RemovalIntended
+            | EventBody::RemovalNotSent { .. }
+            | EventBody::RemovalAnswered
+            | EventBody::RemovalFoundDone { .. }
+            | EventBody::RemovalRefused { .. }
+            | EventBody::RemovalUnknown { .. }
+            | EventBody::RemovalLookedUp { .. } => self.take_removal(event),
+            // Once turning back, nothing waits for blockers any more.
+            EventBody::Blocked { .. } if self.restoring.is_some() => {}
             EventBody::Blocked { until, recheck_at } => {
                 let looks = self.blocked.map_or(0, |wait| wait.looks);
                 self.blocked = Some(BlockedWait {
@@ -238,85 +192,6 @@ impl Offboarding {
                     looks: looks + 1,
                 });
                 self.state = State::Blocked;
-            }
-            EventBody::RemovalIntended => {
-                self.removal.attempts += 1;
-                self.removal.first_intent.get_or_insert(at);
-                self.removal.progress = RemovalProgress::Intended { fence };
-                self.clearance = None;
-                self.state = State::Removing;
-            }
-            EventBody::RemovalNotSent { .. } => {
-                // An earlier attempt whose outcome is unknown stays unknown.
-                self.removal.progress = if self.removal.attempts > 1 {
-                    RemovalProgress::MayResend
-                } else {
-                    self.removal.attempts = 0;
-                    self.removal.first_intent = None;
-                    RemovalProgress::None
-                };
-            }
-            EventBody::RemovalAnswered | EventBody::RemovalFoundDone { .. } => {
-                let by = match &event.body {
-                    // "Not related" on our very first try: somebody was faster.
-                    EventBody::RemovalFoundDone { .. }
-                        if self.removal.attempts <= 1
-                            && matches!(
-                                self.removal.progress,
-                                RemovalProgress::Intended { .. }
-                            ) =>
-                    {
-                        RemovedBy::Others
-                    }
-                    _ => RemovedBy::Us,
-                };
-                self.start_verifying(at, by);
-                self.state = State::Verifying;
-            }
-            EventBody::RemovalRefused { failure, retry_at } => {
-                self.fail(at, failure);
-                self.removal.progress = match retry_at {
-                    Some(retry_at) => {
-                        self.deferral = Some(Deferral {
-                            since: self.deferral.as_ref().map_or(at, |d| d.since),
-                            retry_at: *retry_at,
-                            attempts: self.deferral.as_ref().map_or(0, |d| d.attempts) + 1,
-                        });
-                        RemovalProgress::None
-                    }
-                    None => RemovalProgress::Refused {
-                        failure: failure.clone(),
-                    },
-                };
-            }
-            EventBody::RemovalUnknown { failure } => {
-                self.fail(at, failure);
-                self.removal.progress = RemovalProgress::Unknown { retry_at: at };
-            }
-            EventBody::RemovalLookedUp {
-                customer,
-                audit,
-                retry_at,
-            } => {
-                match (customer, audit) {
-                    (Seen::Gone { .. }, _) | (_, AuditFinding::Removed { .. }) => {
-                        self.start_verifying(at, RemovedBy::Us);
-                        if let (AuditFinding::Removed { record }, Some(verification)) =
-                            (audit, &mut self.verification)
-                        {
-                            verification.audit = Some(record.clone());
-                        }
-                        self.state = State::Verifying;
-                    }
-                    (Seen::Present { .. }, AuditFinding::Nothing) => {
-                        self.removal.progress = RemovalProgress::MayResend;
-                    }
-                    _ => {
-                        self.removal.progress = RemovalProgress::Unknown {
-                            retry_at: *retry_at,
-                        }
-                    }
-                };
             }
             EventBody::RemovedByOthers { .. } => {
                 self.start_verifying(at, RemovedBy::Others);
@@ -338,7 +213,10 @@ impl Offboarding {
                     at,
                 });
                 self.clearance = None;
-                self.turn_back(at, Ending::Cancelled, EndReason::CancelledByCaller, reason);
+                // Too late once a removal stands: what became of it comes first.
+                if !self.removal_stands() {
+                    self.turn_back(at, Ending::Cancelled, EndReason::CancelledByCaller, reason);
+                }
             }
             EventBody::RestoringBegan {
                 to,
@@ -347,38 +225,6 @@ impl Offboarding {
             } => {
                 self.clearance = None;
                 self.turn_back(at, *to, *reason, message);
-            }
-            EventBody::RestoresIntended { ids } => {
-                for id in ids {
-                    self.set(id, at, |progress| Progress::RestoreIntended {
-                        fence,
-                        after: left_by_us(&progress),
-                    });
-                }
-            }
-            EventBody::RestoresNotSent { ids, .. } => {
-                for id in ids {
-                    self.set(id, at, |progress| Progress::Done {
-                        how: DoneHow::Sent,
-                        after: left_by_us(&progress),
-                    });
-                }
-            }
-            EventBody::Restored { id, .. } => self.set(id, at, |_| Progress::Restored),
-            EventBody::RestoreUnsettled {
-                id,
-                failure,
-                retry_at,
-            } => {
-                self.fail(at, failure);
-                self.set(id, at, |progress| Progress::RestoreUnsettled {
-                    failure: failure.clone(),
-                    retry_at: *retry_at,
-                    after: left_by_us(&progress),
-                });
-            }
-            EventBody::NotRestored { id, why } => {
-                self.set(id, at, |_| Progress::NotRestored { why: why.clone() });
             }
             EventBody::Ended {
                 ending,
@@ -431,72 +277,12 @@ impl Offboarding {
                     attempts: 0,
                     progress: Progress::Todo,
                     updated: at,
+                    in_doubt: false,
+                    restore_attempts: 0,
+                    restore_in_doubt: false,
                 })
                 .collect(),
         );
-    }
-
-    /// What a complete snapshot says about effects that were thought settled: somebody may have undone
-    /// them, or done what we had not begun.
-    fn reopen(&mut self, snapshot: &SnapshotRecord, at: Time) {
-        if !snapshot.complete {
-            return;
-        }
-        let stands = |id: &ResourceId| {
-            snapshot
-                .blockers
-                .iter()
-                .any(|b| b.resource.kind == ResourceKind::Subscription && b.resource.id == *id)
-        };
-        let ours: Vec<ResourceId> = self
-            .effects
-            .iter()
-            .flatten()
-            .filter(|effect| {
-                effect.outcome_missing()
-                    || matches!(effect.progress, Progress::Done { how, .. } if how.is_ours())
-            })
-            .map(|effect| effect.action.resource.id.clone())
-            .collect();
-        for effect in self.effects.iter_mut().flatten() {
-            let next = match (&effect.progress, stands(&effect.action.resource.id)) {
-                (Progress::Done { .. }, true) => Progress::Todo,
-                (Progress::Todo, false) => {
-                    let with_parent = effect
-                        .action
-                        .parent
-                        .as_ref()
-                        .is_some_and(|parent| ours.contains(parent));
-                    let how = if with_parent {
-                        DoneHow::WithParent
-                    } else {
-                        DoneHow::ByOthers
-                    };
-                    Progress::Done { how, after: None }
-                }
-                _ => continue,
-            };
-            effect.progress = next;
-            effect.updated = at;
-        }
-    }
-
-    /// An intended effect stayed unsent: it is to do again, and as unknown as it was before.
-    fn not_sent(&mut self, id: &ResourceId, at: Time) {
-        let unknown = self.last_failure.clone();
-        let Some(effect) = self.effect_mut(id) else {
-            return;
-        };
-        effect.progress = match unknown {
-            Some((_, failure)) if effect.attempts > 1 => Progress::Unsettled {
-                failure,
-                retry_at: at,
-                maybe_done: true,
-            },
-            _ if effect.attempts > 1 => Progress::Intended { fence: 0 },
-            _ => Progress::Todo,
-        };
-        effect.updated = at;
     }
 
     /// The working state that the effects ask for.
@@ -505,80 +291,6 @@ impl Offboarding {
             State::Clearing
         } else {
             State::Removing
-        }
-    }
-
-    fn start_verifying(&mut self, at: Time, by: RemovedBy) {
-        self.removal.progress = RemovalProgress::Done { by };
-        self.deferral = None;
-        self.blocked = None;
-        self.blockers.clear();
-        self.verification = Some(Verification {
-            began: at,
-            looks: 0,
-            next_at: at,
-            first_gone: None,
-            last_gone: None,
-            unlisted: None,
-            audit: None,
-            support_contact: None,
-            subscriptions: None,
-        });
-    }
-
-    fn observe(&mut self, event: &Event) {
-        let EventBody::Observed {
-            began,
-            customer,
-            listed,
-            audit,
-            support_contact,
-            subscriptions,
-            next_at,
-        } = &event.body
-        else {
-            return;
-        };
-        let Some(seen) = &mut self.verification else {
-            return;
-        };
-        seen.looks += 1;
-        seen.next_at = *next_at;
-        match customer {
-            Seen::Gone { .. } => {
-                seen.first_gone.get_or_insert(*began);
-                seen.last_gone = Some(*began);
-                match listed {
-                    Some(Listed::Absent) => seen.unlisted = Some(*began),
-                    // Still listed: reading the customer may have lied.
-                    Some(Listed::Present) => {
-                        seen.first_gone = None;
-                        seen.last_gone = None;
-                        seen.unlisted = None;
-                    }
-                    Some(Listed::Unreadable { .. }) | None => {}
-                }
-            }
-            Seen::Present { .. } => {
-                seen.first_gone = None;
-                seen.last_gone = None;
-                seen.unlisted = None;
-            }
-            // Says nothing either way.
-            Seen::Unreadable { .. } => {}
-        }
-        if let Some(record) = audit {
-            seen.audit = Some(record.clone());
-        }
-        if support_contact.is_some() {
-            seen.support_contact = support_contact.clone();
-        }
-        if subscriptions.is_some() {
-            seen.subscriptions = subscriptions.clone();
-        }
-        if let Seen::Unreadable { failure } = customer {
-            let failure = failure.clone();
-            self.fail(event.at, &failure);
         }
     }
 
@@ -604,32 +316,15 @@ impl Offboarding {
         }
     }
 
-    fn fail(&mut self, at: Time, failure: &UpstreamFailure) {
+    pub(super) fn fail(&mut self, at: Time, failure: &UpstreamFailure) {
         self.last_failure = Some((at, failure.clone()));
-    }
-
-    fn effect_mut(&mut self, id: &ResourceId) -> Option<&mut Effect> {
-        self.effects
-            .iter_mut()
-            .flatten()
-            .find(|effect| effect.action.resource.id == *id)
-    }
-
-    fn set(&mut self, id: &ResourceId, at: Time, next: impl FnOnce(Progress) -> Progress) {
-        if let Some(effect) = self.effect_mut(id) {
-            let before = std::mem::replace(&mut effect.progress, Progress::Todo);
-            effect.progress = next(before);
-            effect.updated = at;
-        }
     }
 }
 
-/// The fields that our effect left behind, carried through restoring.
-fn left_by_us(progress: &Progress) -> Option<ChangeableFields> {
-    match progress {
-        Progress::Done { after, .. }
-        | Progress::RestoreIntended { after, .. }
-        | Progress::RestoreUnsettled { after, .. } => after.clone(),
-        _ => None,
+/// Only a worker's snapshot clears the way, and only under its own claim.
+fn clearance(by: Writer, began: Time) -> Option<Clearance> {
+    match by {
+        Writer::Worker(fence) => Some(Clearance { fence, began }),
+        Writer::Control => None,
     }
 }

@@ -82,6 +82,16 @@ pub struct Effect {
     pub progress: Progress,
     /// When that was recorded.
     pub updated: Time,
+    /// A suspension was sent or may have been, and nothing read since told what became of it: what is
+    /// found suspended is ours.
+    #[serde(default)]
+    pub in_doubt: bool,
+    /// Intents to put it back recorded so far.
+    #[serde(default)]
+    pub restore_attempts: u32,
+    /// The same doubt about putting back: what is found active may be our doing.
+    #[serde(default)]
+    pub restore_in_doubt: bool,
 }
 
 impl Effect {
@@ -93,16 +103,17 @@ impl Effect {
         )
     }
 
-    /// Whether an intent stands whose outcome nobody recorded.
+    /// Whether an intent stands whose outcome nobody recorded, or read since.
     pub fn outcome_missing(&self) -> bool {
-        matches!(
-            self.progress,
-            Progress::Intended { .. }
-                | Progress::Unsettled {
-                    maybe_done: true,
-                    ..
-                }
-        )
+        match self.progress {
+            Progress::Intended { .. } => true,
+            Progress::Todo | Progress::Unsettled { .. } | Progress::Refused { .. } => self.in_doubt,
+            Progress::Done { .. }
+            | Progress::RestoreIntended { .. }
+            | Progress::RestoreUnsettled { .. }
+            | Progress::Restored
+            | Progress::NotRestored { .. } => false,
+        }
     }
 }
 
@@ -111,9 +122,18 @@ impl Effect {
 pub struct Removal {
     /// Intents recorded so far.
     pub attempts: u32,
-    /// When the first intent was recorded.
+    /// When the first intent was recorded that upstream has not certainly refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_intent: Option<Time>,
+    /// An intent stands whose outcome is unknown, whatever became of later ones.
+    #[serde(default)]
+    pub in_doubt: bool,
+    /// When a look found neither the removal nor a customer who came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<Time>,
+    /// Since when the removal is held up by what may pass (throttled, our own standing, not sent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_up_since: Option<Time>,
     /// How far.
     pub progress: RemovalProgress,
 }
@@ -170,6 +190,9 @@ pub struct Verification {
     pub looks: u32,
     /// When to look next.
     pub next_at: Time,
+    /// When the newest look began, whatever it showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_look: Option<Time>,
     /// First of an unbroken run of looks that said gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_gone: Option<Time>,
