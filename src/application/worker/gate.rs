@@ -25,6 +25,7 @@ pub(super) struct Gate {
     /// When what allowed the call is too old.
     pub(super) fresh_until: Option<Instant>,
     pub(super) lost: CancellationToken,
+    pub(super) shutdown: CancellationToken,
 }
 
 #[async_trait]
