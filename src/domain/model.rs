@@ -5,5 +5,5 @@
 //! has to end, and a failing tape shrinks to the few choices that matter.
 
 mod properties;
-mod upstream;
-mod worker;
+pub(super) mod upstream;
+pub(super) mod worker;

@@ -12,7 +12,7 @@ use super::super::subscription::{ChangeableFields, Subscription, SubscriptionSta
 use super::super::time::Time;
 
 /// Every class, the friendly reading of a tape's number first.
-pub(super) const CLASSES: [FailureClass; 13] = [
+pub(in crate::domain) const CLASSES: [FailureClass; 13] = [
     FailureClass::Unavailable,
     FailureClass::Nonsense,
     FailureClass::Throttled,
@@ -30,16 +30,16 @@ pub(super) const CLASSES: [FailureClass; 13] = [
 
 /// Where the choices come from.
 #[derive(Debug, Clone)]
-pub(super) struct Tape {
+pub(in crate::domain) struct Tape {
     numbers: Vec<u16>,
     at: usize,
     /// Fails every changing call, every read or both in this way, for ever.
-    pub(super) always: Option<(Which, FailureClass)>,
+    pub(in crate::domain) always: Option<(Which, FailureClass)>,
 }
 
 /// Which calls always fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
+pub(in crate::domain) enum Which {
     Reads,
     Changes,
     Removals,
@@ -47,7 +47,7 @@ pub(super) enum Which {
 }
 
 impl Tape {
-    pub(super) fn new(numbers: Vec<u16>) -> Self {
+    pub(in crate::domain) fn new(numbers: Vec<u16>) -> Self {
         Self {
             numbers,
             at: 0,
@@ -56,14 +56,14 @@ impl Tape {
     }
 
     /// One of `n` choices; zero once the tape has run out.
-    pub(super) fn choose(&mut self, n: u16) -> u16 {
+    pub(in crate::domain) fn choose(&mut self, n: u16) -> u16 {
         let number = self.numbers.get(self.at).copied().unwrap_or(0);
         self.at += 1;
         number % n
     }
 
     /// True once in `n`, and never once the tape has run out.
-    pub(super) fn once_in(&mut self, n: u16) -> bool {
+    pub(in crate::domain) fn once_in(&mut self, n: u16) -> bool {
         self.choose(n) == n - 1
     }
 
@@ -83,13 +83,13 @@ impl Tape {
     }
 }
 
-pub(super) fn failure(class: FailureClass) -> UpstreamFailure {
+pub(in crate::domain) fn failure(class: FailureClass) -> UpstreamFailure {
     UpstreamFailure::new(class, "a call", "as the tape says")
 }
 
 /// Whose doing a suspension was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(in crate::domain) enum By {
     Nobody,
     Us,
     Others,
@@ -97,25 +97,25 @@ pub(super) enum By {
 
 /// The world upstream.
 #[derive(Debug, Clone)]
-pub(super) struct Upstream {
-    pub(super) tape: Tape,
-    pub(super) subscriptions: Vec<(Subscription, By)>,
+pub(in crate::domain) struct Upstream {
+    pub(in crate::domain) tape: Tape,
+    pub(in crate::domain) subscriptions: Vec<(Subscription, By)>,
     /// What the list shows while it lags.
     lagging: Vec<Subscription>,
-    pub(super) related: bool,
+    pub(in crate::domain) related: bool,
     /// (when, removed or accepted again)
-    pub(super) audit: Vec<(Time, bool)>,
+    pub(in crate::domain) audit: Vec<(Time, bool)>,
 }
 
-pub(super) fn partner() -> PartnerTenantId {
+pub(in crate::domain) fn partner() -> PartnerTenantId {
     "11111111-0000-4000-8000-000000000001".parse().unwrap()
 }
 
-pub(super) fn customer() -> CustomerId {
+pub(in crate::domain) fn customer() -> CustomerId {
     "22222222-0000-4000-8000-000000000002".parse().unwrap()
 }
 
-pub(super) fn legacy(id: &str, parent: Option<&str>) -> Subscription {
+pub(in crate::domain) fn legacy(id: &str, parent: Option<&str>) -> Subscription {
     Subscription {
         id: id.into(),
         name: format!("subscription {id}"),
@@ -144,7 +144,7 @@ pub(super) fn legacy(id: &str, parent: Option<&str>) -> Subscription {
 }
 
 impl Upstream {
-    pub(super) fn new(tape: Tape, subscriptions: Vec<Subscription>) -> Self {
+    pub(in crate::domain) fn new(tape: Tape, subscriptions: Vec<Subscription>) -> Self {
         Self {
             tape,
             lagging: subscriptions.clone(),
@@ -158,12 +158,12 @@ impl Upstream {
         self.lagging = self.subscriptions.iter().map(|(s, _)| s.clone()).collect();
     }
 
-    pub(super) fn find(&mut self, id: &ResourceId) -> Option<&mut (Subscription, By)> {
+    pub(in crate::domain) fn find(&mut self, id: &ResourceId) -> Option<&mut (Subscription, By)> {
         self.subscriptions.iter_mut().find(|(s, _)| s.id == *id)
     }
 
     /// Somebody other than this service does something. `touched`: what this run intended already.
-    pub(super) fn adversary(&mut self, now: Time, touched: &[ResourceId]) {
+    pub(in crate::domain) fn adversary(&mut self, now: Time, touched: &[ResourceId]) {
         let n = self.subscriptions.len() as u16;
         let pick = usize::from(self.tape.choose(n.max(1)));
         match self.tape.choose(5) {
@@ -208,7 +208,7 @@ impl Upstream {
         }
     }
 
-    pub(super) fn snapshot(&mut self, began: Time) -> Snapshot {
+    pub(in crate::domain) fn snapshot(&mut self, began: Time) -> Snapshot {
         let lags = self.tape.once_in(8);
         let standing = match self.tape.failure(Which::Reads, 12) {
             Some(failure) if failure.class != FailureClass::NotRelated => Err(failure),
@@ -244,7 +244,10 @@ impl Upstream {
         }
     }
 
-    pub(super) fn read(&mut self, id: &ResourceId) -> Result<ChangeableFields, UpstreamFailure> {
+    pub(in crate::domain) fn read(
+        &mut self,
+        id: &ResourceId,
+    ) -> Result<ChangeableFields, UpstreamFailure> {
         if let Some(failure) = self.tape.failure(Which::Reads, 10) {
             return Err(failure);
         }
@@ -257,7 +260,11 @@ impl Upstream {
     }
 
     /// Changes a subscription, unless the tape says otherwise. `us`: for whom.
-    pub(super) fn change(&mut self, id: &ResourceId, to: &ChangeableFields) -> ChangeResult {
+    pub(in crate::domain) fn change(
+        &mut self,
+        id: &ResourceId,
+        to: &ChangeableFields,
+    ) -> ChangeResult {
         if self.tape.once_in(15) {
             return ChangeResult::NotSent("the gate was closed".to_owned());
         }
@@ -293,7 +300,7 @@ impl Upstream {
         }
     }
 
-    pub(super) fn remove(&mut self, now: Time) -> Result<(), RemovalFailure> {
+    pub(in crate::domain) fn remove(&mut self, now: Time) -> Result<(), RemovalFailure> {
         if self.tape.once_in(10) {
             return Err(RemovalFailure::NotSent("the gate was closed".to_owned()));
         }
@@ -323,7 +330,7 @@ impl Upstream {
         Ok(())
     }
 
-    pub(super) fn seen(&mut self) -> Seen {
+    pub(in crate::domain) fn seen(&mut self) -> Seen {
         // Reading may still show what is gone, or fail.
         match self.tape.failure(Which::LookUps, 8) {
             Some(failure) => Seen::Unreadable { failure },
@@ -336,7 +343,7 @@ impl Upstream {
         }
     }
 
-    pub(super) fn audit(&mut self, since: Time) -> AuditFinding {
+    pub(in crate::domain) fn audit(&mut self, since: Time) -> AuditFinding {
         if let Some(failure) = self.tape.failure(Which::LookUps, 8) {
             return AuditFinding::Unreadable { failure };
         }
@@ -357,7 +364,7 @@ impl Upstream {
         }
     }
 
-    pub(super) fn listed(&mut self) -> Listed {
+    pub(in crate::domain) fn listed(&mut self) -> Listed {
         match self.tape.failure(Which::LookUps, 8) {
             Some(failure) => Listed::Unreadable { failure },
             None if self.related => Listed::Present,
@@ -367,7 +374,7 @@ impl Upstream {
 }
 
 /// The clock, moved on by the tape: mostly not at all.
-pub(super) fn tick(tape: &mut Tape, now: Time) -> Time {
+pub(in crate::domain) fn tick(tape: &mut Tape, now: Time) -> Time {
     match tape.choose(6) {
         4 => later(now, SignedDuration::from_secs(i64::from(tape.choose(200)))),
         5 => later(

@@ -21,10 +21,10 @@ const STEPS_WITHOUT_TIME: u32 = 60;
 /// Steps that a run may take in all.
 const STEPS: u32 = 6_000;
 
-pub(super) struct Run {
-    pub(super) upstream: Upstream,
-    pub(super) now: Time,
-    pub(super) log: Vec<Event>,
+pub(in crate::domain) struct Run {
+    pub(in crate::domain) upstream: Upstream,
+    pub(in crate::domain) now: Time,
+    pub(in crate::domain) log: Vec<Event>,
     stored: Offboarding,
     ahead: Offboarding,
     pending: Vec<EventBody>,
@@ -38,11 +38,11 @@ pub(super) struct Run {
     lookalikes: Vec<ResourceId>,
 }
 
-pub(super) fn start() -> Time {
+pub(in crate::domain) fn start() -> Time {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
-pub(super) fn request(policy: Policy) -> Request {
+pub(in crate::domain) fn request(policy: Policy) -> Request {
     Request {
         partner: partner(),
         customer: customer(),
@@ -55,7 +55,7 @@ pub(super) fn request(policy: Policy) -> Request {
     }
 }
 
-pub(super) fn accepted(request: Request, basis: Basis, at: Time) -> Event {
+pub(in crate::domain) fn accepted(request: Request, basis: Basis, at: Time) -> Event {
     let id = "33333333-0000-4000-8000-000000000003";
     Event {
         format: 1,
@@ -75,7 +75,7 @@ pub(super) fn accepted(request: Request, basis: Basis, at: Time) -> Event {
 
 impl Run {
     /// A run accepted now, with or without reading upstream.
-    pub(super) fn accept(mut upstream: Upstream, policy: Policy, unread: bool) -> Self {
+    pub(in crate::domain) fn accept(mut upstream: Upstream, policy: Policy, unread: bool) -> Self {
         let now = start();
         let request = Request {
             not_before: unread.then(|| later(now, SignedDuration::from_hours(1))),
@@ -150,7 +150,7 @@ impl Run {
     }
 
     /// A caller cancels, if that is still possible.
-    pub(super) fn cancel(&mut self) -> bool {
+    pub(in crate::domain) fn cancel(&mut self) -> bool {
         let stored = &self.stored;
         if stored.removal_stands() || stored.cancellation.is_some() || stored.outcome.is_some() {
             return false;
@@ -215,7 +215,7 @@ impl Run {
     }
 
     /// Runs to the end.
-    pub(super) fn run(&mut self) {
+    pub(in crate::domain) fn run(&mut self) {
         let mut still = 0;
         let mut trail: Vec<String> = Vec::new();
         for _ in 0..STEPS {
@@ -559,7 +559,7 @@ impl Run {
         }
     }
 
-    pub(super) fn ended(&self) -> &Offboarding {
+    pub(in crate::domain) fn ended(&self) -> &Offboarding {
         &self.stored
     }
 }
