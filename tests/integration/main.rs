@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod dependencies;
 mod docs;
+mod domain;
 mod fixtures;
 mod grpc;
 mod harness;
