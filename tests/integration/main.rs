@@ -8,6 +8,8 @@ mod dependencies;
 mod docs;
 mod fixtures;
 mod harness;
+mod journal;
+mod kill;
 mod layers;
 mod offboarding;
 mod partner_center;
