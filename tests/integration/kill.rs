@@ -3,8 +3,8 @@
 //!
 //! A run is a series of lives. In each the service is started, gets the removals that nobody has
 //! acknowledged yet and repeats of some that were, and is killed when so many further requests have
-//! reached Partner Center. How many is drawn anew for each life; how far it may be is steered by what has
-//! been achieved so far, so that the work lasts for all kills and yet ends.
+//! reached Partner Center, or so many further changes. That is drawn anew for each life; which of the two is
+//! steered by what has been achieved so far, so that the work lasts for all kills and yet ends.
 //!
 //! `KILL_TEST_KILLS` (default 40) and `KILL_TEST_SEED` (default: another one each time) choose a run;
 //! `make test-kill` runs the long form that `docs/reliability.md` reports.
@@ -36,6 +36,10 @@ const CUSTOMERS: usize = 50;
 const SUBSCRIPTIONS: usize = 3;
 /// Requests that a snapshot of such a customer takes.
 const SNAPSHOT: u64 = 4 + SUBSCRIPTIONS as u64;
+/// How often a test looks at what has happened.
+const TURN: Duration = Duration::from_millis(1);
+/// The longest step of the clock.
+const MINUTE: Duration = Duration::from_secs(60);
 /// How long a whole run may take before it is given up.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -74,13 +78,13 @@ async fn whenever_it_is_killed_every_offboarding_ends_and_nothing_is_done_blindl
         .iter()
         .filter(|e| e.endpoint == "update_customer")
         .count();
+    let [at_work, at_rest, idle] = run.ends;
     let cut = journal.iter().filter(|e| e.finished.is_none()).count();
     eprintln!(
-        "{} kills ({} while work was left, {} before it served), {} starts seen upstream, {} journal \
-         entries ({cut} broken off), {removals} removals sent for {CUSTOMERS} customers, {} repeats of \
-         request ids, {} violations, {:.0?}",
+        "{} kills ({at_work} at work, {at_rest} at rest, {idle} when all was done; {} before it served), \
+         {} starts seen upstream, {} journal entries ({cut} broken off), {removals} removals sent for \
+         {CUSTOMERS} customers, {} repeats of request ids, {} violations, {:.0?}",
         run.killed,
-        run.killed_at_work,
         run.killed_early,
         restarts.len(),
         journal.len(),
@@ -94,10 +98,35 @@ async fn whenever_it_is_killed_every_offboarding_ends_and_nothing_is_done_blindl
         violations.len()
     );
     assert!(
-        run.killed_at_work * 10 >= run.killed * 9,
+        at_work * 4 >= run.killed * 3,
         "the work ended long before the last kill"
     );
     run.simulator.shutdown().await;
+}
+
+/// Removals that callers wait for, by their place in the list.
+type Calls = JoinSet<(usize, Result<Offboarding, Status>)>;
+
+/// When a life ends.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// As soon as it serves.
+    Serving,
+    /// When so many requests have arrived upstream.
+    Requests(u64),
+    /// When so many changes have arrived upstream.
+    Changes(u64),
+}
+
+/// What it was doing when it was killed.
+#[derive(Clone, Copy)]
+enum End {
+    /// Something.
+    AtWork,
+    /// Every offboarding waited for the clock.
+    AtRest,
+    /// Every offboarding had ended.
+    Idle,
 }
 
 /// One removal that a caller wants.
@@ -119,11 +148,10 @@ struct Run {
     /// Positions in the journal's order at which the service was dead.
     deaths: Vec<u64>,
     killed: u64,
-    killed_at_work: u64,
+    /// How often it was killed doing what, by [`End`].
+    ends: [u64; 3],
     killed_early: u64,
     repeats: u64,
-    /// How many times the requests of the first snapshots a life may last at most.
-    reach: f64,
     /// Highest sequence number seen in the journal.
     arrived: u64,
     /// Changes made upstream, suspensions and removals, and removals alone.
@@ -172,10 +200,9 @@ impl Run {
             wanted,
             deaths: Vec::new(),
             killed: 0,
-            killed_at_work: 0,
+            ends: [0; 3],
             killed_early: 0,
             repeats: 0,
-            reach: 1.0,
             arrived: 0,
             changes: 0,
             removed: 0,
@@ -230,31 +257,16 @@ impl Run {
         marks
     }
 
-    /// Starts the service, lets it work until so many requests have arrived, and kills it.
+    /// Starts the service, lets it work until the moment drawn for this life, and kills it.
     async fn live_and_die(&mut self) {
-        let busy = CUSTOMERS as u64 - self.removed;
-        let longest = (((busy * SNAPSHOT) as f64 * self.reach) as u64).max(40);
-        // Now and then it dies as soon as it serves.
-        let span = match self.random.random_bool(0.05) {
-            true => 0,
-            false => self.random.random_range(1..=longest),
-        };
+        let moment = self.draw();
         let born = self.arrived();
-        let target = born + span;
         let mut service = self.installation.start();
-        let mut calls: JoinSet<(usize, Result<Offboarding, Status>)> = JoinSet::new();
+        let mut calls = JoinSet::new();
         let mut client = None;
-        let (mut ended, mut moved) = (false, false);
-        loop {
-            assert!(
-                Instant::now() < self.deadline,
-                "not done in time: {}",
-                service.log()
-            );
-            let served = client.is_some() || service.address().is_some();
-            if (span > 0 || served) && self.arrived() >= target {
-                break;
-            }
+        let (mut quiet, mut minutes) = (0, 0);
+        let end = loop {
+            self.check(&mut service);
             if client.is_none()
                 && let Some(address) = service.address()
             {
@@ -263,27 +275,44 @@ impl Run {
                 client = Some(connected);
             }
             let before = self.arrived();
-            // A turn of the loop, or sooner when a caller has an answer.
-            if let Ok(Some(answer)) =
-                tokio::time::timeout(Duration::from_millis(2), calls.join_next()).await
-            {
+            tokio::time::sleep(TURN).await;
+            while let Some(answer) = calls.try_join_next() {
                 self.take(answer.unwrap());
             }
-            service.assert_alive();
-            if let Some(client) = &mut client
-                && calls.is_empty()
-                && self.arrived() == before
+            let arrived = self.arrived();
+            let has_come = match moment {
+                Moment::Serving => client.is_some(),
+                Moment::Requests(number) => arrived >= born + number,
+                Moment::Changes(number) => self.changes_since(born) >= number,
+            };
+            if has_come {
+                break End::AtWork;
+            }
+            quiet = if arrived == before && calls.is_empty() {
+                quiet + 1
+            } else {
+                0
+            };
+            // Nothing happens. Waiting for another claim's request to be over looks the same.
+            if quiet % 50 == 49
+                && let Some(client) = &mut client
             {
                 let unfinished = client.unfinished().await;
-                ended = unfinished.is_empty();
-                // The clock is for the last kills, a minute for each: until then there is work without.
-                let late = self.killed * 10 >= self.kills * 9;
-                if ended || (self.all_rest(&unfinished) && (moved || !late)) {
-                    break;
+                if unfinished.is_empty() && self.everybody_called() {
+                    break End::Idle;
                 }
-                moved |= self.wake(&unfinished);
+                if self.all_rest(&unfinished) {
+                    // The clock is for the last kills, a minute for each.
+                    let late = self.killed * 10 >= self.kills * 9;
+                    if !late || minutes > 0 {
+                        break End::AtRest;
+                    }
+                    self.control().advance(MINUTE);
+                    minutes += 1;
+                }
             }
-        }
+        };
+        self.ends[end as usize] += 1;
         self.killed_early += u64::from(client.is_none());
         service.kill().await;
         self.bury(born);
@@ -291,53 +320,69 @@ impl Run {
             self.take(answer.unwrap());
         }
         self.killed += 1;
-        self.killed_at_work += u64::from(!ended);
-        self.steer();
     }
 
-    /// Further than planned: shorter lives. Behind: longer ones.
-    fn steer(&mut self) {
+    /// When the next life ends. As soon as there were more changes than planned, among the reads that
+    /// every life begins with, so that the work lasts for all kills.
+    fn draw(&mut self) -> Moment {
         let all = (CUSTOMERS * (SUBSCRIPTIONS + 1)) as u64;
-        // The last changes are planned for shortly before the last kill.
-        let behind = self.changes * self.kills * 19 < all * self.killed * 20;
-        let next = self.reach * if behind { 1.25 } else { 0.8 };
-        self.reach = next.clamp(0.6, 6.0);
+        let open = CUSTOMERS as u64 - self.removed;
+        let ahead = self.changes * self.kills * 9 > all * self.killed * 10;
+        match self.random.random_range(0..20) {
+            0 => Moment::Serving,
+            1..=4 => Moment::Requests(self.random.random_range(1..=open * SNAPSHOT + 40)),
+            _ if ahead => Moment::Requests(self.random.random_range(1..=open * SNAPSHOT / 2 + 1)),
+            _ => Moment::Changes(self.random.random_range(1..=2 * all / self.kills + 2)),
+        }
+    }
+
+    /// Changes that have arrived in this life, whether they took effect or not.
+    fn changes_since(&self, born: u64) -> u64 {
+        let life = self.control().journal(born);
+        life.iter().filter(|entry| entry.method == "PATCH").count() as u64
+    }
+
+    fn check(&self, service: &mut Service) {
+        assert!(
+            Instant::now() < self.deadline,
+            "not done in time: {}",
+            service.log()
+        );
+        if let Some(status) = service.ended() {
+            panic!(
+                "the service ended by itself with {status}: {}",
+                service.log()
+            );
+        }
     }
 
     /// Starts the service a last time and lets it finish.
     async fn live_to_the_end(&mut self) {
         let mut service = self.installation.start();
         let address = loop {
-            assert!(
-                Instant::now() < self.deadline,
-                "does not serve: {}",
-                service.log()
-            );
+            self.check(&mut service);
             if let Some(address) = service.address() {
                 break address;
             }
-            service.assert_alive();
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(TURN).await;
         };
         let mut client = Client::at(address);
         // Everybody asks again: what was acknowledged is there, what was not is accepted now.
         let mut calls = JoinSet::new();
-        self.call_all(&mut calls, &client, |_, _| true);
+        self.call_all(&mut calls, &client, |_| true);
         while let Some(answer) = calls.join_next().await {
             self.take(answer.unwrap());
         }
         loop {
-            assert!(
-                Instant::now() < self.deadline,
-                "not done in time: {}",
-                service.log()
-            );
+            self.check(&mut service);
             let unfinished = client.unfinished().await;
             if unfinished.is_empty() {
                 break;
             }
-            self.wake(&unfinished);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            if self.all_rest(&unfinished) {
+                self.control().advance(MINUTE);
+            }
+            tokio::time::sleep(20 * TURN).await;
         }
         for wanted in &self.wanted {
             let id = wanted
@@ -356,24 +401,23 @@ impl Run {
         service.terminate().await;
     }
 
-    /// Sends what nobody has acknowledged, and repeats a few of the others.
-    fn call(&mut self, calls: &mut JoinSet<(usize, Result<Offboarding, Status>)>, client: &Client) {
-        let repeated: Vec<usize> = (0..3)
-            .map(|_| self.random.random_range(0..CUSTOMERS))
-            .collect();
-        self.call_all(calls, client, |n, wanted| {
-            wanted.acknowledged.is_none() || repeated.contains(&n)
-        });
+    /// Some of those whom nobody has answered yet ask (again), and a few of the others.
+    fn call(&mut self, calls: &mut Calls, client: &Client) {
+        let mut chosen = Vec::with_capacity(self.wanted.len());
+        for wanted in &self.wanted {
+            let chance = if wanted.acknowledged.is_some() {
+                0.05
+            } else {
+                0.3
+            };
+            chosen.push(self.random.random_bool(chance));
+        }
+        self.call_all(calls, client, |n| chosen[n]);
     }
 
-    fn call_all(
-        &self,
-        calls: &mut JoinSet<(usize, Result<Offboarding, Status>)>,
-        client: &Client,
-        which: impl Fn(usize, &Wanted) -> bool,
-    ) {
+    fn call_all(&self, calls: &mut Calls, client: &Client, which: impl Fn(usize) -> bool) {
         for (n, wanted) in self.wanted.iter().enumerate() {
-            if which(n, wanted) {
+            if which(n) {
                 let (client, request) = (client.clone(), wanted.request.clone());
                 calls.spawn(async move { (n, client.remove(request).await) });
             }
@@ -404,28 +448,20 @@ impl Run {
         }
     }
 
-    /// Whether nothing happens until the clock moves.
+    /// Whether nothing happens until the clock moves or somebody calls.
     fn all_rest(&self, unfinished: &[Offboarding]) -> bool {
         let now = self.control().now();
-        let rests = |offboarding: &Offboarding| {
+        unfinished.iter().all(|offboarding| {
             offboarding.next_action_time.is_some_and(|at| {
                 (at.seconds, at.nanos) > (now.as_second(), now.subsec_nanosecond())
             })
-        };
-        let everybody_called = self
-            .wanted
-            .iter()
-            .all(|wanted| wanted.acknowledged.is_some());
-        everybody_called && unfinished.iter().all(rests)
+        })
     }
 
-    /// Moves the clock when nothing happens otherwise, by no more than a minute. Whether it did.
-    fn wake(&self, unfinished: &[Offboarding]) -> bool {
-        let rest = self.all_rest(unfinished);
-        if rest {
-            self.control().advance(Duration::from_secs(60));
-        }
-        rest
+    fn everybody_called(&self) -> bool {
+        self.wanted
+            .iter()
+            .all(|wanted| wanted.acknowledged.is_some())
     }
 }
 
@@ -467,14 +503,5 @@ impl Client {
     async fn remove(mut self, request: RemoveRelationshipRequest) -> Result<Offboarding, Status> {
         let answer = self.0.remove_relationship(request).await?.into_inner();
         Ok(answer.offboarding.unwrap())
-    }
-}
-
-/// Starts and ends are in [`service`]; here only that a service is a process.
-impl Service {
-    fn assert_alive(&mut self) {
-        if let Some(status) = self.ended() {
-            panic!("the service ended by itself with {status}: {}", self.log());
-        }
     }
 }
