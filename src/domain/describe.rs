@@ -368,6 +368,7 @@ pub fn event(body: &EventBody) -> String {
             id,
             failure,
             retry_at,
+            ..
         } => format!("{id}: outcome unsettled, looked at again at {retry_at}: {failure}"),
         EventBody::EffectRefused { id, failure } => {
             format!("{id}: Microsoft refused the change: {failure}")
@@ -490,3 +491,7 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
 fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

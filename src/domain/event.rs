@@ -320,6 +320,10 @@ pub enum Ending {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a handful live at a time, and each is written once"
+)]
 pub enum EventBody {
     /// The offboarding was accepted. Always the first event.
     Accepted {
@@ -381,6 +385,9 @@ pub enum EventBody {
         failure: UpstreamFailure,
         /// When to try again.
         retry_at: Time,
+        /// Whether the change was sent; otherwise reading before sending failed.
+        #[serde(default = "yes")]
+        sent: bool,
     },
     /// Upstream refused an effect for good.
     EffectRefused {
@@ -526,6 +533,10 @@ pub enum EventBody {
         /// In a sentence.
         message: String,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Who wrote an event.

@@ -12,7 +12,7 @@ use super::item::{Item, items};
 use super::offboarding::{Effect, KnownItem, Offboarding, Progress, RemovalProgress};
 use super::plan::{Plan, plan};
 use super::snapshot::{Snapshot, Standing};
-use super::step::{Timing, later};
+use super::step::{Timing, backoff, later};
 use super::subscription::{ChangeableFields, SubscriptionStatus};
 use super::time::Time;
 
@@ -92,19 +92,28 @@ impl Offboarding {
         }
         let plan = plan(snapshot, self.request.policy, now);
         let standing = self.standing(&plan);
-        let nothing_changed = self.first_effect.is_none() && self.removal.attempts == 0;
+        // A removal that upstream certainly refused has changed nothing.
+        let nothing_changed = self.first_effect.is_none() && !self.removal_stands();
         if nothing_changed && let Some(failure) = only_unreadable(snapshot, &standing) {
+            return Judgement::Events(vec![self.deferred(failure, now)]);
+        }
+        let took = now.duration_since(snapshot.began);
+        if standing.is_empty() && took > timing.clearance_age {
+            // Too old already to act on: without a wait the next one would be no faster.
+            let failure = UpstreamFailure::new(
+                FailureClass::Unavailable,
+                "reading the customer",
+                format!("took {took:#}, longer than what was read counts"),
+            );
             return Judgement::Events(vec![self.deferred(failure, now)]);
         }
         let recheck_at = self.recheck_at(&standing, now);
         let ending = (!standing.is_empty() && nothing_changed).then(|| refused_before(&standing));
         let waits = !standing.is_empty() && !nothing_changed;
-        let until = self.suspended_until(timing).unwrap_or_else(|| {
-            later(
-                self.removal.first_intent.unwrap_or(now),
-                timing.resend_window,
-            )
-        });
+        let until = self
+            .deadline(timing)
+            .unwrap_or_else(|| later(now, timing.max_suspended));
+        let undone_again = self.undone_again(snapshot, &plan);
         let frozen = self.effects.is_some();
         let mut events = vec![EventBody::SnapshotTaken {
             snapshot: Box::new(record(&self.items, snapshot, &plan.blockers)),
@@ -117,6 +126,9 @@ impl Offboarding {
                 recheck_at: recheck_at.min(until),
             });
         }
+        if !waits && let Some(failure) = undone_again {
+            events.push(failure_pause(failure, now));
+        }
         events.extend(ending);
         Judgement::Events(events)
     }
@@ -127,6 +139,10 @@ impl Offboarding {
         let Some(effects) = &self.effects else {
             return plan.standing().cloned().collect();
         };
+        if self.removal.progress == RemovalProgress::MayResend {
+            // The removal may have taken effect and the customer come back: nothing is suspended now.
+            return plan.blockers.clone();
+        }
         let mut standing: Vec<Blocker> = plan.standing().cloned().collect();
         let outside = plan
             .blockers
@@ -141,6 +157,31 @@ impl Offboarding {
         standing.extend(outside.map(Blocker::outside_plan));
         standing.sort_by_key(Blocker::key);
         standing
+    }
+
+    /// An effect that was done more than once and is to be done again: somebody undoes it each time, or
+    /// the list does not follow what single reads say. With how often it was tried.
+    fn undone_again(&self, snapshot: &Snapshot, plan: &Plan) -> Option<(u32, UpstreamFailure)> {
+        let again = self
+            .effects
+            .iter()
+            .flatten()
+            .filter(|effect| effect.attempts > 1 && snapshot.failures().is_empty())
+            .filter(|effect| matches!(effect.progress, Progress::Done { .. }))
+            .filter(|effect| {
+                let resource = &effect.action.resource;
+                plan.blockers
+                    .iter()
+                    .any(|b| b.resource.kind == resource.kind && b.resource.id == resource.id)
+            })
+            .max_by_key(|effect| effect.attempts)?;
+        let name = &again.action.resource.name;
+        let text = format!("{name} is listed as active though it was suspended");
+        let call = "reading the subscriptions";
+        Some((
+            again.attempts,
+            UpstreamFailure::new(FailureClass::Pending, call, text),
+        ))
     }
 
     /// Waits after an upstream failure, the longer the more often it happened.
@@ -177,8 +218,11 @@ impl Offboarding {
             .and_then(|ms| i64::try_from(ms).ok())
             .map_or(SignedDuration::ZERO, SignedDuration::from_millis);
         let ours = match failure.class {
-            // Another read is all it takes, unless it goes on and on.
-            FailureClass::StaleEtag if attempts < 4 => SignedDuration::ZERO,
+            // Another read is all it takes, unless it goes on and on. "Not related" to one call is the
+            // next snapshot's to confirm.
+            FailureClass::StaleEtag | FailureClass::NotRelated if attempts < 4 => {
+                SignedDuration::ZERO
+            }
             // Documented: on renewal day try again after two minutes or more.
             FailureClass::Pending => backoff(
                 SignedDuration::from_mins(2),
@@ -226,6 +270,7 @@ impl Offboarding {
     /// Judges what became of one suspension. `effect` is as it was before this attempt's intent.
     pub fn judge_change(&self, effect: &Effect, result: ChangeResult, now: Time) -> EventBody {
         let id = effect.action.resource.id.clone();
+        let sent = matches!(result, ChangeResult::Failed(_));
         match result {
             ChangeResult::Done(after) => EventBody::EffectDone {
                 id,
@@ -261,6 +306,7 @@ impl Offboarding {
                     id,
                     retry_at: self.retry_at(now, &failure, effect.attempts),
                     failure,
+                    sent,
                 },
             },
         }
@@ -324,7 +370,11 @@ impl Offboarding {
             FailureClass::NotRelated => EventBody::RemovalFoundDone { answer: failure },
             class if class.leaves_outcome_unknown() => EventBody::RemovalUnknown { failure },
             class if class.may_pass() || class.is_ours() => EventBody::RemovalRefused {
-                retry_at: Some(self.retry_at(now, &failure, self.deferrals())),
+                retry_at: Some(self.retry_at(
+                    now,
+                    &failure,
+                    self.removal.attempts.saturating_sub(1),
+                )),
                 failure,
             },
             _ => EventBody::RemovalRefused {
@@ -345,7 +395,7 @@ impl Offboarding {
         let late = self
             .removal
             .first_intent
-            .is_some_and(|first| now.duration_since(first) > timing.resend_window);
+            .is_some_and(|first| now.duration_since(first) >= timing.resend_window);
         let settled = matches!(
             (&customer, &audit),
             (Seen::Gone { .. }, _) | (_, AuditFinding::Removed { .. })
@@ -406,8 +456,9 @@ impl Offboarding {
 
     /// What to send to put an effect back, judged on a fresh read; `Err`: why it is not put back.
     ///
-    /// Only what this run changed and nobody changed since: if the fields are not as our effect left
-    /// them, somebody else decided.
+    /// Only what this run changed and nobody changed since, field by field: a field that is not as our
+    /// effect left it is somebody else's decision and stays as found. A field that our effect's answer
+    /// left out was not seen to change.
     ///
     /// # Errors
     /// The event that says why nothing is sent.
@@ -415,13 +466,13 @@ impl Offboarding {
         &self,
         effect: &Effect,
         found: &ChangeableFields,
-    ) -> Result<ChangeableFields, EventBody> {
+    ) -> Result<ChangeableFields, Box<EventBody>> {
         let id = effect.action.resource.id.clone();
         let refuse = |why: String| {
-            Err(EventBody::NotRestored {
+            Err(Box::new(EventBody::NotRestored {
                 id: id.clone(),
                 why,
-            })
+            }))
         };
         let after = match &effect.progress {
             Progress::Done { after, .. }
@@ -429,16 +480,14 @@ impl Offboarding {
             | Progress::RestoreUnsettled { after, .. } => after.as_ref(),
             _ => None,
         };
-        let resent = matches!(
-            effect.progress,
-            Progress::RestoreIntended { .. } | Progress::RestoreUnsettled { .. }
-        );
+        let resent =
+            effect.restore_in_doubt || matches!(effect.progress, Progress::RestoreIntended { .. });
         if found.status == SubscriptionStatus::Active {
             return if resent {
-                Err(EventBody::Restored {
+                Err(Box::new(EventBody::Restored {
                     id,
                     after: found.clone(),
-                })
+                }))
             } else {
                 refuse("somebody else reactivated it meanwhile".to_owned())
             };
@@ -446,13 +495,27 @@ impl Offboarding {
         if found.status != SubscriptionStatus::Suspended {
             return refuse(format!("it is {} and cannot be reactivated", found.status));
         }
-        if after.is_some_and(|left| left != found) {
-            return refuse("somebody else changed it meanwhile".to_owned());
-        }
         let Some(before) = &effect.before else {
             return refuse("its state before is not on record".to_owned());
         };
-        Ok(before.clone())
+        Ok(ChangeableFields {
+            status: before.status.clone(),
+            auto_renew: ours_back(
+                before.auto_renew,
+                after.and_then(|f| f.auto_renew),
+                found.auto_renew,
+            ),
+            next_term: ours_back(
+                before.next_term.clone(),
+                after.and_then(|f| f.next_term.clone()),
+                found.next_term.clone(),
+            ),
+            scheduled_actions: ours_back(
+                before.scheduled_actions.clone(),
+                after.and_then(|f| f.scheduled_actions.clone()),
+                found.scheduled_actions.clone(),
+            ),
+        })
     }
 
     /// Judges what became of one restoration.
@@ -467,7 +530,7 @@ impl Offboarding {
                 if failure.class.may_pass() || failure.class.is_ours() {
                     EventBody::RestoreUnsettled {
                         id,
-                        retry_at: self.retry_at(now, &failure, effect.attempts),
+                        retry_at: self.retry_at(now, &failure, effect.restore_attempts),
                         failure,
                     }
                 } else {
@@ -495,14 +558,30 @@ pub enum RemovalFailure {
     Failed(UpstreamFailure),
 }
 
-const MAX_RECHECK: SignedDuration = SignedDuration::from_hours(1);
-
-/// `base`, doubled with every attempt after the first, at most `max`.
-fn backoff(base: SignedDuration, attempts: u32, max: SignedDuration) -> SignedDuration {
-    base.checked_mul(1_i32.checked_shl(attempts.min(20)).unwrap_or(i32::MAX))
-        .unwrap_or(max)
-        .min(max)
+/// The value before our effect, unless somebody changed the field after it.
+fn ours_back<T: PartialEq>(before: Option<T>, after: Option<T>, found: Option<T>) -> Option<T> {
+    let changed_since = after.is_some() && after != found;
+    if changed_since || before.is_none() {
+        found
+    } else {
+        before
+    }
 }
+
+/// A wait that follows from what was read, not from a failed read.
+fn failure_pause((attempts, failure): (u32, UpstreamFailure), now: Time) -> EventBody {
+    let wait = backoff(
+        SignedDuration::from_secs(1),
+        attempts,
+        SignedDuration::from_mins(5),
+    );
+    EventBody::Deferred {
+        failure,
+        retry_at: later(now, wait),
+    }
+}
+
+const MAX_RECHECK: SignedDuration = SignedDuration::from_hours(1);
 
 /// The failure to wait for, if all that stands is a part of the snapshot that may be readable later.
 fn only_unreadable(snapshot: &Snapshot, standing: &[Blocker]) -> Option<UpstreamFailure> {
@@ -510,12 +589,21 @@ fn only_unreadable(snapshot: &Snapshot, standing: &[Blocker]) -> Option<Upstream
     let passing = !failures.is_empty()
         && failures
             .iter()
-            .all(|(_, f)| f.class.may_pass() || f.class.is_ours());
+            .all(|(_, f)| f.class.may_pass() || f.class.is_ours() || vanished_midway(f.class));
     let nothing_else = standing.iter().all(|b| {
         b.reason == Reason::Unreadable
             && b.resource.kind == super::blocker::ResourceKind::SnapshotPart
     });
     (passing && nothing_else).then(|| failures[0].1.clone())
+}
+
+/// What was listed and then not found, or a customer that went away between two reads: the next
+/// snapshot shows which.
+fn vanished_midway(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::NotRelated | FailureClass::ResourceNotFound
+    )
 }
 
 /// A blocker found before the first effect ends the run with nothing changed.

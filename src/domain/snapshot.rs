@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::UpstreamFailure;
 use super::ids::{CustomerId, PartnerTenantId, ResourceId};
-use super::subscription::Subscription;
+use super::subscription::{Subscription, SubscriptionStatus};
 use super::time::Time;
 
 /// One part of a snapshot: read, or why not.
@@ -175,6 +175,34 @@ pub enum Standing {
     NotRelated(UpstreamFailure),
 }
 
+/// Adds a subscription, or what is new about one already there: the parent it lacks, and of two answers
+/// about its status the one with more life in it, for nothing is taken as over while an answer says
+/// otherwise.
+fn add(all: &mut Vec<Subscription>, new: Subscription) {
+    match all.iter_mut().find(|known| known.id == new.id) {
+        Some(known) => {
+            let parent = known.parent.take().or_else(|| new.parent.clone());
+            if liveliness(&new.status) > liveliness(&known.status) {
+                *known = new;
+            }
+            known.parent = parent;
+        }
+        None => all.push(new),
+    }
+}
+
+fn liveliness(status: &SubscriptionStatus) -> u8 {
+    match status {
+        SubscriptionStatus::Deleted => 0,
+        SubscriptionStatus::Disabled => 1,
+        SubscriptionStatus::Expired => 2,
+        SubscriptionStatus::Suspended => 3,
+        SubscriptionStatus::Active => 4,
+        SubscriptionStatus::Pending => 5,
+        SubscriptionStatus::Other(_) => 6,
+    }
+}
+
 /// Everything read from upstream about one customer at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -205,19 +233,15 @@ impl Snapshot {
     ///
     /// An add-on that the list does not tie to its parent gets the parent under which it was found.
     pub fn all_subscriptions(&self) -> Vec<Subscription> {
-        let mut all: Vec<Subscription> = self.subscriptions.get().cloned().unwrap_or_default();
+        let mut all: Vec<Subscription> = Vec::new();
+        for listed in self.subscriptions.get().into_iter().flatten() {
+            add(&mut all, listed.clone());
+        }
         for (parent, add_ons) in &self.add_ons {
             for add_on in add_ons.get().into_iter().flatten() {
-                match all.iter_mut().find(|known| known.id == add_on.id) {
-                    Some(known) => {
-                        known.parent.get_or_insert_with(|| parent.clone());
-                    }
-                    None => {
-                        let mut add_on = add_on.clone();
-                        add_on.parent.get_or_insert_with(|| parent.clone());
-                        all.push(add_on);
-                    }
-                }
+                let mut add_on = add_on.clone();
+                add_on.parent.get_or_insert_with(|| parent.clone());
+                add(&mut all, add_on);
             }
         }
         all

@@ -135,6 +135,45 @@ pub struct Waiting {
 impl Offboarding {
     /// What comes next, at `now`, for the worker whose claim has this fence.
     pub fn next_step(&self, now: Time, fence: u64, timing: &Timing) -> Step {
+        match self.next_unbounded(now, fence, timing) {
+            // However long upstream asks us to wait, the run's own deadline is not slept through.
+            Step::Rest { until } => Step::Rest {
+                until: self
+                    .deadline(timing)
+                    .filter(|deadline| *deadline > now)
+                    .map_or(until, |deadline| until.min(deadline)),
+            },
+            step => step,
+        }
+    }
+
+    /// The moment at which the run gives up what it is trying now, if it does.
+    pub fn deadline(&self, timing: &Timing) -> Option<Time> {
+        if let Some(restoring) = &self.restoring {
+            return Some(later(restoring.began, timing.restore_patience));
+        }
+        match &self.removal.progress {
+            RemovalProgress::Done { .. } | RemovalProgress::Refused { .. } => return None,
+            RemovalProgress::Intended { .. }
+            | RemovalProgress::Unknown { .. }
+            | RemovalProgress::MayResend => {
+                let first = self.removal.first_intent?;
+                return Some(later(first, timing.resend_window));
+            }
+            RemovalProgress::None => {}
+        }
+        if let Some(until) = self.suspended_until(timing) {
+            return Some(until);
+        }
+        let unread = self.deferral.as_ref().map(|deferral| deferral.since);
+        let since = match (unread, self.removal.held_up_since) {
+            (Some(unread), Some(held_up)) => unread.min(held_up),
+            (unread, held_up) => unread.or(held_up)?,
+        };
+        Some(later(since, timing.read_patience))
+    }
+
+    fn next_unbounded(&self, now: Time, fence: u64, timing: &Timing) -> Step {
         if self.outcome.is_some() {
             return Step::Ended;
         }
@@ -177,9 +216,11 @@ impl Offboarding {
         };
         match next_group(effects, now) {
             Some(Err(until)) => Step::Rest { until },
-            Some(Ok(ids)) if self.is_clear(now, fence, timing) => Step::Effects(ids),
-            None if self.is_clear(now, fence, timing) => Step::Remove,
-            _ => Step::Snapshot,
+            _ if !self.is_clear(now, fence, timing) => Step::Snapshot,
+            Some(Ok(ids)) => Step::Effects(ids),
+            // The customer may have come back since the last look.
+            None if self.look_is_stale(now, timing) => Step::LookUpRemoval,
+            None => Step::Remove,
         }
     }
 
@@ -187,6 +228,14 @@ impl Offboarding {
         self.clearance.is_some_and(|clearance| {
             clearance.fence == fence && now.duration_since(clearance.began) <= timing.clearance_age
         })
+    }
+
+    fn look_is_stale(&self, now: Time, timing: &Timing) -> bool {
+        self.removal.progress == RemovalProgress::MayResend
+            && self
+                .removal
+                .looked_up
+                .is_none_or(|at| now.duration_since(at) > timing.clearance_age)
     }
 
     /// When to stop trying: the reasons that the log itself holds.
@@ -217,35 +266,40 @@ impl Offboarding {
             );
             return Some(self.turn_back_or_end(EndReason::UpstreamRefused, message));
         }
-        let suspended_until = self.suspended_until(timing);
-        if suspended_until.is_some_and(|until| now >= until)
-            && self.removal.progress == RemovalProgress::None
-        {
-            let message = self.blockers.first().map_or_else(
-                || "What stood in the way did not clear in time.".to_owned(),
-                |blocker| {
-                    format!(
-                        "What stood in the way did not clear in time: {}",
-                        blocker.message
-                    )
-                },
-            );
-            return Some(self.turn_back_or_end(EndReason::BlockedTooLong, message));
-        }
-        let deferral = self
-            .deferral
+        let over = self.removal.progress == RemovalProgress::None
+            && self
+                .deadline(timing)
+                .is_some_and(|deadline| now >= deadline);
+        over.then(|| self.out_of_patience())
+    }
+
+    /// The way did not become clear, upstream could not be read, or the removal could not be made, for
+    /// as long as this run waits.
+    fn out_of_patience(&self) -> Step {
+        let failure = self
+            .last_failure
             .as_ref()
-            .filter(|_| self.first_effect.is_none())?;
-        (now.duration_since(deferral.since) >= timing.read_patience).then(|| {
-            let failure = self
-                .last_failure
-                .as_ref()
-                .map_or_else(String::new, |(_, failure)| failure.to_string());
-            self.turn_back_or_end(
-                EndReason::BlockersStand,
-                format!("Partner Center could not be read; nothing was changed. {failure}"),
-            )
-        })
+            .map_or_else(String::new, |(_, failure)| failure.to_string());
+        if self.first_effect.is_some() {
+            let what = self
+                .blockers
+                .first()
+                .map_or(failure, |blocker| blocker.message.clone());
+            return self.turn_back_or_end(
+                EndReason::BlockedTooLong,
+                format!("What stood in the way did not clear in time: {what}"),
+            );
+        }
+        if self.removal.held_up_since.is_some() {
+            return self.turn_back_or_end(
+                EndReason::UpstreamRefused,
+                format!("The removal could not be made; nothing was changed. {failure}"),
+            );
+        }
+        self.turn_back_or_end(
+            EndReason::BlockersStand,
+            format!("Partner Center could not be read; nothing was changed. {failure}"),
+        )
     }
 
     /// The latest moment up to which a run that has changed something waits for a clear way.
@@ -274,7 +328,7 @@ impl Offboarding {
         let too_late = || {
             self.removal
                 .first_intent
-                .is_some_and(|first| now.duration_since(first) > timing.resend_window)
+                .is_some_and(|first| now.duration_since(first) >= timing.resend_window)
         };
         let unconfirmed = || {
             Step::Record(vec![EventBody::Ended {
@@ -330,8 +384,13 @@ impl Offboarding {
                 until: seen.next_at,
             };
         }
-        // At least one look is made whatever the budget.
-        if seen.looks > 0 && now.duration_since(seen.began) > timing.verification_budget {
+        // The budget ends with a look, not between two: a service that was down meanwhile looks once
+        // more. A first look that says gone gets its second.
+        let spent = seen
+            .last_look
+            .is_some_and(|look| look.duration_since(seen.began) >= timing.verification_budget);
+        let second_due = seen.last_gone == seen.last_look && !far_apart;
+        if spent && !second_due {
             return Step::Record(vec![EventBody::Ended {
                 ending: Ending::Unconfirmed,
                 reason: EndReason::NotConfirmedInTime,
@@ -431,13 +490,16 @@ impl Offboarding {
                 until,
             })
         };
+        let until = self.deadline(timing);
         match self.state {
-            State::Scheduled => Some(Waiting {
-                on: Party::Time,
-                message: "Begins when not_before has come.".to_owned(),
-                until: self.request.not_before,
-            }),
-            State::Blocked => by_blockers(&self.blockers, self.blocked.map(|wait| wait.until)),
+            State::Scheduled if self.request.not_before.is_some_and(|at| at > now) => {
+                Some(Waiting {
+                    on: Party::Time,
+                    message: "Begins when not_before has come.".to_owned(),
+                    until: self.request.not_before,
+                })
+            }
+            State::Blocked => by_blockers(&self.blockers, until).or_else(|| by_failure(until)),
             State::Verifying => Some(Waiting {
                 on: Party::Time,
                 message: "Looks for witnesses of the removal.".to_owned(),
@@ -446,15 +508,8 @@ impl Offboarding {
                     .as_ref()
                     .map(|seen| later(seen.began, timing.verification_budget)),
             }),
-            State::Clearing | State::Removing | State::Restoring => {
+            State::Scheduled | State::Clearing | State::Removing | State::Restoring => {
                 let resting = matches!(self.next_step(now, u64::MAX, timing), Step::Rest { .. });
-                let until = match self.state {
-                    State::Restoring => self
-                        .restoring
-                        .as_ref()
-                        .map(|r| later(r.began, timing.restore_patience)),
-                    _ => self.suspended_until(timing),
-                };
                 if resting { by_failure(until) } else { None }
             }
             State::Succeeded | State::Unconfirmed | State::Failed | State::Cancelled => None,
@@ -509,4 +564,11 @@ fn due<'a>(open: impl Iterator<Item = &'a Effect>, now: Time) -> Result<Vec<Reso
 /// `at` plus `span`, as far as the calendar goes.
 pub fn later(at: Time, span: SignedDuration) -> Time {
     at.checked_add(span).unwrap_or(Time::MAX)
+}
+
+/// `base`, doubled with every attempt after the first, at most `max`.
+pub(super) fn backoff(base: SignedDuration, attempts: u32, max: SignedDuration) -> SignedDuration {
+    base.checked_mul(1_i32.checked_shl(attempts.min(20)).unwrap_or(i32::MAX))
+        .unwrap_or(max)
+        .min(max)
 }

@@ -7,6 +7,7 @@ mod config;
 mod dependencies;
 mod docs;
 mod fixtures;
+mod grpc;
 mod harness;
 mod journal;
 mod kill;
