@@ -10,6 +10,8 @@ mod domain;
 mod fixtures;
 mod grpc;
 mod harness;
+mod journal;
+mod kill;
 mod layers;
 mod offboarding;
 mod partner_center;
