@@ -34,6 +34,9 @@ impl SendGate for Gate {
         if self.lost.is_cancelled() {
             return Err("the claim was lost".to_owned());
         }
+        if self.shutdown.is_cancelled() {
+            return Err("the service is stopping".to_owned());
+        }
         if self
             .fresh_until
             .is_some_and(|until| Instant::now() >= until)
