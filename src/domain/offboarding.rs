@@ -133,7 +133,7 @@ impl Offboarding {
             .iter()
             .flatten()
             .any(|effect| match &effect.progress {
-                Progress::Done { how, .. } => how.is_ours(),
+                Progress::Done { how, .. } if how.is_ours() => true,
                 progress => {
                     effect.outcome_missing()
                         || matches!(
