@@ -5,6 +5,9 @@ mod fold;
 mod progress;
 mod removal;
 mod state;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use progress::{
     BlockedWait, Cancellation, Clearance, Deferral, Effect, KnownItem, Outcome, Progress, Removal,
