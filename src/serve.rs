@@ -39,7 +39,7 @@ pub enum ServeError {
         /// Which.
         alias: String,
         /// Why.
-        source: SettingsError,
+        source: Box<SettingsError>,
     },
     /// A partner's business clock does not answer.
     #[error("partner {alias}: {source}")]
@@ -47,7 +47,7 @@ pub enum ServeError {
         /// Which.
         alias: String,
         /// Why.
-        source: BusinessClockError,
+        source: Box<BusinessClockError>,
     },
     /// The gRPC server failed.
     #[error("the gRPC server failed: {0}")]
@@ -59,7 +59,7 @@ pub struct Engine {
     service: Service,
     database: Arc<SqliteStore>,
     shutdown: CancellationToken,
-    worker: JoinHandle<()>,
+    worker: Option<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -92,7 +92,7 @@ impl Engine {
             service,
             database,
             shutdown,
-            worker: tokio::spawn(worker.run()),
+            worker: Some(tokio::spawn(worker.run())),
         })
     }
 
@@ -107,9 +107,11 @@ impl Engine {
     }
 
     /// Stops the worker: finishes what was sent upstream, gives claims back, closes the database.
-    pub async fn stop(self) {
+    pub async fn stop(&mut self) {
         self.shutdown.cancel();
-        if let Err(panic) = self.worker.await {
+        if let Some(worker) = self.worker.take()
+            && let Err(panic) = worker.await
+        {
             tracing::error!(%panic, "the worker failed");
         }
         self.database.close().await;
@@ -143,7 +145,7 @@ impl Running {
         self.finish().await
     }
 
-    async fn finish(self) -> Result<(), ServeError> {
+    async fn finish(mut self) -> Result<(), ServeError> {
         let served = self
             .server
             .await
@@ -229,12 +231,17 @@ async fn connect(config: &PartnerConfig) -> Result<Partner, ServeError> {
                 .await
                 .map_err(|source| ServeError::Clock {
                     alias: alias.clone(),
-                    source,
+                    source: Box::new(source),
                 })?,
         ),
     };
-    let upstream = PartnerCenterClient::new(config.settings.clone(), clock.clone())
-        .map_err(|source| ServeError::Partner { alias, source })?;
+    let upstream =
+        PartnerCenterClient::new(config.settings.clone(), clock.clone()).map_err(|source| {
+            ServeError::Partner {
+                alias,
+                source: Box::new(source),
+            }
+        })?;
     Ok(Partner {
         alias: config.alias.clone(),
         tenant: config.settings.tenant,

@@ -52,7 +52,7 @@ pub enum Error {
         /// Which.
         customer: CustomerId,
         /// Upstream's answer.
-        answer: UpstreamFailure,
+        answer: Box<UpstreamFailure>,
     },
     /// Blockers that the policy does not clear now.
     #[error("{} blockers stand in the way", .0.len())]
@@ -87,13 +87,19 @@ pub enum Error {
     },
     /// Upstream did not answer as needed.
     #[error("Partner Center: {0}")]
-    Upstream(UpstreamFailure),
+    Upstream(Box<UpstreamFailure>),
     /// The caller's deadline passed.
     #[error("the deadline passed")]
     DeadlineExceeded,
     /// The store did not do it.
     #[error("store: {0}")]
     Store(StoreError),
+}
+
+impl From<UpstreamFailure> for Error {
+    fn from(failure: UpstreamFailure) -> Self {
+        Self::Upstream(Box::new(failure))
+    }
 }
 
 impl From<StoreError> for Error {

@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod connection;
+mod demo;
 mod exit;
 mod failure;
 mod follow;
@@ -22,6 +23,7 @@ use arguments::{
     CancelArgs, EventsArgs, LinkArgs, ListArgs, PreviewArgs, RemoveArgs, StatusArgs, WatchArgs,
 };
 use connection::ServerArgs;
+use demo::DemoArgs;
 use failure::Failure;
 use screen::Screen;
 use serve::ServeArgs;
@@ -56,6 +58,8 @@ enum Command {
     Serve(ServeArgs),
     /// Run a simulated Partner Center to try things on.
     Simulate(SimulateArgs),
+    /// Play the whole job on a simulated Partner Center, everything in this process.
+    Demo(DemoArgs),
     /// Show what is in the way of a removal and what would be done. Changes nothing.
     Preview(Client<PreviewArgs>),
     /// Start an offboarding: clear what the policy allows, then remove the relationship.
@@ -123,7 +127,7 @@ impl Command {
             Self::List(client) => client.json,
             Self::Cancel(client) => client.json,
             Self::Link(client) => client.json,
-            Self::Serve(_) | Self::Simulate(_) | Self::Completions { .. } => false,
+            Self::Serve(_) | Self::Simulate(_) | Self::Demo(_) | Self::Completions { .. } => false,
         }
     }
 }
@@ -137,6 +141,7 @@ async fn dispatch(command: Command, screen: Screen) -> Result<Exit, Failure> {
                 .map_err(|error| Failure::Other(with_causes(&error)))?;
             Ok(Exit::Ok)
         }
+        Command::Demo(args) => demo::run(&args, screen).await,
         Command::Preview(client) => {
             let service = client.server.connect().await?;
             commands::preview(service, client.arguments, screen).await

@@ -148,9 +148,9 @@ impl Screen {
         }
     }
 
-    /// A table as text, moved in by two columns, without blanks at line ends.
+    /// A table as text, moved in by two columns (one is the cells' own), without blanks at line ends.
     pub(crate) fn lay_out(&self, table: &Table) -> String {
-        indent(&table.to_string(), 2)
+        indent(&table.to_string(), 1)
     }
 
     /// `label   value` lines, moved in by two columns, values aligned and wrapped.

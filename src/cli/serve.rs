@@ -85,7 +85,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 }
 
 /// Cancelled by the first SIGINT or SIGTERM.
-fn stop_signal() -> Result<CancellationToken, Failure> {
+pub(super) fn stop_signal() -> Result<CancellationToken, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed =
         |error: std::io::Error| Failure::Other(format!("cannot listen to signals: {error}"));

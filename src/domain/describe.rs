@@ -491,3 +491,7 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
 fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

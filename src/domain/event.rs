@@ -324,6 +324,10 @@ pub enum Ending {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a handful live at a time, and each is written once"
+)]
 pub enum EventBody {
     /// The offboarding was accepted. Always the first event.
     Accepted {

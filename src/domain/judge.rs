@@ -466,13 +466,13 @@ impl Offboarding {
         &self,
         effect: &Effect,
         found: &ChangeableFields,
-    ) -> Result<ChangeableFields, EventBody> {
+    ) -> Result<ChangeableFields, Box<EventBody>> {
         let id = effect.action.resource.id.clone();
         let refuse = |why: String| {
-            Err(EventBody::NotRestored {
+            Err(Box::new(EventBody::NotRestored {
                 id: id.clone(),
                 why,
-            })
+            }))
         };
         let after = match &effect.progress {
             Progress::Done { after, .. }
@@ -484,10 +484,10 @@ impl Offboarding {
             effect.restore_in_doubt || matches!(effect.progress, Progress::RestoreIntended { .. });
         if found.status == SubscriptionStatus::Active {
             return if resent {
-                Err(EventBody::Restored {
+                Err(Box::new(EventBody::Restored {
                     id,
                     after: found.clone(),
-                })
+                }))
             } else {
                 refuse("somebody else reactivated it meanwhile".to_owned())
             };

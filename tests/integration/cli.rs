@@ -89,6 +89,7 @@ fn every_command_explains_itself() {
     for command in [
         "serve",
         "simulate",
+        "demo",
         "preview",
         "remove",
         "status",
@@ -175,4 +176,25 @@ fn a_configuration_file_that_is_not_there_is_a_problem() {
     let output = run(&["serve", "--config", "/nonexistent/config.toml"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(stderr(&output).contains("/nonexistent/config.toml: cannot be read"));
+}
+
+#[test]
+fn the_demo_sees_everything_that_it_has_to_see() {
+    let output = run(&["demo", "--once"]);
+    let told = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}\n{}", stderr(&output));
+    assert!(!told.contains("not seen"), "{told}");
+    assert!(
+        !told.contains('\u{1b}'),
+        "colours where nobody looks:\n{told}"
+    );
+    for line in told.lines().filter(|line| !line.contains("://")) {
+        assert!(line.chars().count() <= 100, "too wide: {line}");
+    }
+}
+
+#[test]
+fn the_demo_serves_this_machine_only() {
+    let output = run(&["demo", "--once", "--listen", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

@@ -93,7 +93,7 @@ impl Service {
             return Err(Error::DeadlineExceeded);
         }
         match &snapshot.standing.value {
-            Err(failure) if !is_blocker(failure) => Err(Error::Upstream(failure.clone())),
+            Err(failure) if !is_blocker(failure) => Err(failure.clone().into()),
             _ => Ok(snapshot),
         }
     }

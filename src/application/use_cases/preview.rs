@@ -28,7 +28,7 @@ impl Service {
         if let Some(answer) = snapshot.not_related() {
             return Err(Error::CustomerNotRelated {
                 customer,
-                answer: answer.clone(),
+                answer: Box::new(answer.clone()),
             });
         }
         Ok(Preview {
@@ -54,6 +54,6 @@ impl Service {
             .upstream
             .relationship_request_link(&call)
             .await
-            .map_err(Error::Upstream)
+            .map_err(Error::from)
     }
 }

@@ -27,22 +27,31 @@ impl Service {
         let partner = self.relationship(&removal.partner, removal.customer)?;
         let request = request(partner, &removal);
         let digest = request.digest();
-        if let Some(known) = self
-            .store
-            .known_request(&caller.id, removal.request_id)
-            .await?
-        {
-            return self.repeated(known, digest).await;
-        }
-        if let Some(existing) = self
-            .store
-            .unfinished(partner.tenant, removal.customer)
-            .await?
-        {
-            return Err(Error::OffboardingInProgress { existing });
+        if let Some(repeated) = self.repeated(caller, &removal, digest).await? {
+            return Ok(repeated);
         }
         let correlation = new_correlation();
-        let basis = self.check(caller, partner, &request, correlation).await?;
+        let checked = async {
+            let unfinished = self
+                .store
+                .unfinished(partner.tenant, removal.customer)
+                .await?;
+            if let Some(existing) = unfinished {
+                return Err(Error::OffboardingInProgress { existing });
+            }
+            self.check(caller, partner, &request, correlation).await
+        };
+        let basis = match checked.await {
+            Ok(basis) => basis,
+            // A duplicate sent at the same time may have been accepted meanwhile, and what it does is
+            // what stands in our way: then this is a repeat, not a refusal.
+            Err(refusal) => {
+                return self
+                    .repeated(caller, &removal, digest)
+                    .await?
+                    .ok_or(refusal);
+            }
+        };
         let now = partner.clock.now();
         let id = match removal.validate_only {
             true => OffboardingId(Uuid::nil()),
@@ -87,12 +96,33 @@ impl Service {
                 self.work.notify_one();
                 Ok(self.status_of_log(log, partner))
             }
-            Acceptance::Repeated(known) => self.repeated(known, digest).await,
+            Acceptance::Repeated(known) => self.first_answer(&known, digest).await,
             Acceptance::Busy(existing) => Err(Error::OffboardingInProgress { existing }),
         }
     }
 
-    async fn repeated(&self, known: KnownRequest, digest: [u8; 32]) -> Result<Status, Error> {
+    /// The offboarding that this very request started before, if it did.
+    async fn repeated(
+        &self,
+        caller: &Caller,
+        removal: &Removal,
+        digest: [u8; 32],
+    ) -> Result<Option<Status>, Error> {
+        match self
+            .store
+            .known_request(&caller.id, removal.request_id)
+            .await?
+        {
+            // Only acceptance remembers an id, so a dry run is never the request that is remembered.
+            Some(known) if removal.validate_only => {
+                Err(Error::RequestIdReused { existing: known.id })
+            }
+            Some(known) => self.first_answer(&known, digest).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn first_answer(&self, known: &KnownRequest, digest: [u8; 32]) -> Result<Status, Error> {
         if known.request_digest != digest {
             return Err(Error::RequestIdReused { existing: known.id });
         }
@@ -137,9 +167,9 @@ impl Service {
                 Ok(Some(proof)) => Ok(Basis::AlreadyRemoved { proof }),
                 Ok(None) => Err(Error::CustomerNotRelated {
                     customer: request.customer,
-                    answer: answer.clone(),
+                    answer: Box::new(answer.clone()),
                 }),
-                Err(failure) => Err(Error::Upstream(failure)),
+                Err(failure) => Err(failure.into()),
             };
         }
         let plan = plan(&snapshot, request.policy, now);

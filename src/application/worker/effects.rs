@@ -114,7 +114,7 @@ impl Batch {
 /// What became of a restoration.
 enum Restore {
     /// Reading decided that nothing is sent.
-    Decided(EventBody),
+    Decided(Box<EventBody>),
     /// It was tried.
     Tried(ChangeResult),
 }
@@ -200,7 +200,7 @@ impl Drive {
             }
         });
         self.record_all(results, |drive, (effect, result)| match result {
-            Restore::Decided(body) => body,
+            Restore::Decided(body) => *body,
             Restore::Tried(result) => before.judge_restored(&effect, result, drive.now()),
         })
         .await

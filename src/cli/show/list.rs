@@ -1,5 +1,7 @@
 //! Offboardings for people: one row each.
 
+use comfy_table::ColumnConstraint;
+
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::words;
 use crate::grpc::proto::Offboarding;
@@ -29,6 +31,12 @@ pub(crate) fn table(offboardings: &[Offboarding], screen: Screen) -> String {
             screen.cell(Tone::Plain, accepted.get(..16).unwrap_or(&accepted)),
             screen.cell(Tone::Plain, waits),
         ]);
+    }
+    // Whoever copies an id needs it on one line.
+    for index in [0, 2, 3] {
+        if let Some(column) = table.column_mut(index) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     screen.lay_out(&table)
 }

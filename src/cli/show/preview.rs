@@ -82,7 +82,7 @@ pub(crate) fn items(items: &[Item], screen: Screen) -> String {
         return "The customer has nothing that Partner Center shows.\n".to_owned();
     }
     let mut table = screen.table(&["has", "kind", "status", "seats", "term ends", "then"]);
-    for item in items {
+    for item in families(items) {
         let mut name = words::resource(item.resource.as_ref());
         if !item.parent_id.is_empty() {
             name = format!("└ {name}");
@@ -97,6 +97,29 @@ pub(crate) fn items(items: &[Item], screen: Screen) -> String {
         ]);
     }
     screen.lay_out(&table)
+}
+
+/// Every item, add-ons directly below their parents.
+fn families(items: &[Item]) -> Vec<&Item> {
+    let id = |item: &Item| {
+        let resource = item.resource.as_ref();
+        resource.map(|r| r.id.to_lowercase()).unwrap_or_default()
+    };
+    let parent = |item: &Item| item.parent_id.to_lowercase();
+    let has_parent = |item: &Item| items.iter().any(|other| id(other) == parent(item));
+    let mut sorted = Vec::with_capacity(items.len());
+    for item in items.iter().filter(|item| !has_parent(item)) {
+        sorted.push(item);
+        let own = id(item);
+        sorted.extend(items.iter().filter(|other| parent(other) == own));
+    }
+    // Whatever hangs below an add-on still has to be shown.
+    for item in items {
+        if !sorted.iter().any(|shown| std::ptr::eq(*shown, item)) {
+            sorted.push(item);
+        }
+    }
+    sorted
 }
 
 /// What stands in the way: each with who can clear it, from when, and what to do.
@@ -143,7 +166,7 @@ pub(crate) fn blockers(blockers: &[Blocker], screen: Screen) -> String {
     table.set_constraints([
         ColumnConstraint::UpperBoundary(Width::Fixed(38)),
         ColumnConstraint::UpperBoundary(Width::Fixed(16)),
-        ColumnConstraint::UpperBoundary(Width::Fixed(18)),
+        ColumnConstraint::UpperBoundary(Width::Fixed(20)),
         ColumnConstraint::LowerBoundary(Width::Fixed(20)),
     ]);
     out.push_str(&screen.lay_out(&table));
@@ -209,4 +232,35 @@ pub(crate) fn plan(plan: &Plan, screen: Screen) -> String {
         screen.fields(&[("plan hash", plan.plan_hash.clone())])
     ));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::proto::Resource;
+
+    #[test]
+    fn add_ons_stand_below_their_parents_and_nothing_is_lost() {
+        let item = |id: &str, parent: &str| Item {
+            resource: Some(Resource {
+                id: id.to_owned(),
+                ..Default::default()
+            }),
+            parent_id: parent.to_owned(),
+            ..Default::default()
+        };
+        let items = [
+            item("a2", "A"),
+            item("b", ""),
+            item("a", ""),
+            item("lost", "nowhere"),
+            item("a2b", "a2"),
+        ];
+        let order: Vec<_> = families(&items)
+            .into_iter()
+            .filter_map(|item| item.resource.as_ref())
+            .map(|resource| resource.id.as_str())
+            .collect();
+        assert_eq!(order, ["b", "a", "a2", "lost", "a2b"]);
+    }
 }

@@ -408,7 +408,7 @@ impl Run {
                     before.judge_restored(&effect, ChangeResult::Unread(failure), self.now)
                 }
                 Ok(found) => match before.restoration(&effect, &found) {
-                    Err(body) => body,
+                    Err(body) => *body,
                     Ok(to) => {
                         let (_, by) = self.upstream.find(&id).unwrap();
                         assert!(

@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Stops everything and asserts that the database can be opened again.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.engine.stop().await;
         self.simulator.shutdown().await;
         drop(self.directory);
@@ -164,6 +164,34 @@ impl World {
             // Either something happens, or it is time to look at the clock again.
             let _ = tokio::time::timeout(Duration::from_millis(50), watch.next()).await;
         }
+    }
+
+    /// Waits until `until` holds, with the business clock left alone.
+    pub(crate) async fn wait_without_clock(
+        &self,
+        id: OffboardingId,
+        until: impl Fn(&Status) -> bool,
+    ) -> Status {
+        let mut watch = self.engine.service().watch(&caller(), id, 0).await.unwrap();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let status = self.status(id).await;
+            if until(&status) {
+                return status;
+            }
+            assert!(
+                !status.offboarding.state.is_terminal(),
+                "ended: {status:#?}"
+            );
+            assert!(tokio::time::Instant::now() < deadline, "still {status:#?}");
+            let _ = tokio::time::timeout(Duration::from_millis(50), watch.next()).await;
+        }
+    }
+
+    /// Stops the service and starts it again on the same database.
+    pub(crate) async fn restart(&mut self) {
+        self.engine.stop().await;
+        self.engine = Engine::start(&self.config).await.unwrap();
     }
 
     /// Waits for the end.
