@@ -1,10 +1,11 @@
 # Everything that is run by hand or by CI; `make help` lists it.
 CARGO ?= cargo
+BENCH_PROFILE ?= dev
 
 .DEFAULT_GOAL := help
 # One cargo at a time: parallel ones only wait for each other's lock, and mix their output.
 .NOTPARALLEL:
-.PHONY: help demo demo-stay test fmt scripts proto policy advisories lint docs unit test-java-sdk clean-tools
+.PHONY: help demo demo-stay test fmt scripts proto policy advisories lint docs unit test-java-sdk test-kill bench clean-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,13 @@ unit: ## cargo test: unit, integration and documentation tests
 
 test-java-sdk: ## Microsoft's Java SDK, unchanged, against the simulator (needs Maven and a JDK)
 	tools/java-sdk-check/run.sh
+
+test-kill: ## SIGKILL at 200 random moments of 50 offboardings (`unit` does 40); docs/reliability.md
+	KILL_TEST_KILLS=200 $(CARGO) test --test integration -- --exact --nocapture \
+	  kill::whenever_it_is_killed_every_offboarding_ends_and_nothing_is_done_blindly
+
+bench: ## from RemoveRelationship to the removal, 50 subscriptions, 50 ms latency; docs/performance.md
+	$(CARGO) bench --profile $(BENCH_PROFILE) --bench critical_path
 
 clean-tools: ## forget the tools installed into .tools
 	rm -rf .tools

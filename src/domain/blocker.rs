@@ -3,6 +3,9 @@
 mod entitlement;
 mod find;
 mod subscription;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use find::blockers;
 

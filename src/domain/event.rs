@@ -2,6 +2,10 @@
 //!
 //! Events are stored as JSON and hash-chained: the hash of an event covers its text and the hash before.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,9 @@ pub mod failure;
 pub mod ids;
 pub mod item;
 pub mod judge;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod model;
 pub mod offboarding;
 pub mod plan;
 pub mod policy;

@@ -376,6 +376,7 @@ impl Drive {
             needs: settings.request_timeout + settings.margin,
             fresh_until: self.snapshot.as_ref().map(|(_, began)| *began + age),
             lost: self.lost.clone(),
+            shutdown: self.worker.shutdown.clone(),
         }
     }
 

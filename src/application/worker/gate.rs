@@ -25,6 +25,7 @@ pub(super) struct Gate {
     /// When what allowed the call is too old.
     pub(super) fresh_until: Option<Instant>,
     pub(super) lost: CancellationToken,
+    pub(super) shutdown: CancellationToken,
 }
 
 #[async_trait]
@@ -32,6 +33,9 @@ impl SendGate for Gate {
     async fn may_send(&self) -> Result<(), String> {
         if self.lost.is_cancelled() {
             return Err("the claim was lost".to_owned());
+        }
+        if self.shutdown.is_cancelled() {
+            return Err("the service is stopping".to_owned());
         }
         if self
             .fresh_until

@@ -42,11 +42,13 @@ impl Offboarding {
                 }
             }
             EventBody::EffectsNotSent { ids, why } if event.by != Writer::Control => {
+                let failure = not_sent("changing a subscription", why);
+                self.fail(at, &failure);
                 for id in ids {
                     self.set(id, at, |effect| {
                         if matches!(effect.progress, Progress::Intended { .. }) {
                             effect.progress = Progress::Unsettled {
-                                failure: not_sent("changing a subscription", why),
+                                failure: failure.clone(),
                                 retry_at: pause(at, effect.attempts),
                                 maybe_done: effect.in_doubt,
                             };
@@ -127,11 +129,13 @@ impl Offboarding {
                 }
             }
             EventBody::RestoresNotSent { ids, why } if event.by != Writer::Control => {
+                let failure = not_sent("putting a subscription back", why);
+                self.fail(at, &failure);
                 for id in ids {
                     self.set(id, at, |effect| {
                         if matches!(effect.progress, Progress::RestoreIntended { .. }) {
                             effect.progress = Progress::RestoreUnsettled {
-                                failure: not_sent("putting a subscription back", why),
+                                failure: failure.clone(),
                                 retry_at: pause(at, effect.restore_attempts),
                                 after: left_by_us(&effect.progress),
                             };
