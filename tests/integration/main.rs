@@ -19,3 +19,4 @@ mod repository;
 mod rust_source;
 mod simulator;
 mod store;
+mod watch;

@@ -124,25 +124,37 @@ async fn health_and_reflection_answer() {
         assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
     }
 
-    let request = v1::ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(
-            v1::server_reflection_request::MessageRequest::FileContainingSymbol(
-                SERVICE_NAME.to_owned(),
+    // Error details too: without their types grpcurl shows them as bytes.
+    for symbol in [
+        SERVICE_NAME,
+        "google.rpc.ErrorInfo",
+        "google.rpc.BadRequest",
+        "google.rpc.PreconditionFailure",
+        "google.rpc.RetryInfo",
+    ] {
+        let request = v1::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(
+                v1::server_reflection_request::MessageRequest::FileContainingSymbol(
+                    symbol.to_owned(),
+                ),
             ),
-        ),
-    };
-    let mut answers =
-        v1::server_reflection_client::ServerReflectionClient::new(served.channel.clone())
-            .server_reflection_info(tokio_stream::once(request))
-            .await
-            .unwrap()
-            .into_inner();
-    let answer = answers.next().await.unwrap().unwrap();
-    assert!(matches!(
-        answer.message_response,
-        Some(v1::server_reflection_response::MessageResponse::FileDescriptorResponse(_))
-    ));
+        };
+        let mut answers =
+            v1::server_reflection_client::ServerReflectionClient::new(served.channel.clone())
+                .server_reflection_info(tokio_stream::once(request))
+                .await
+                .unwrap()
+                .into_inner();
+        let answer = answers.next().await.unwrap().unwrap();
+        assert!(
+            matches!(
+                answer.message_response,
+                Some(v1::server_reflection_response::MessageResponse::FileDescriptorResponse(_))
+            ),
+            "{symbol}"
+        );
+    }
 
     let request = v1alpha::ServerReflectionRequest {
         host: String::new(),
