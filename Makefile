@@ -46,7 +46,7 @@ unit: ## cargo test: unit, integration and documentation tests
 test-java-sdk: ## Microsoft's Java SDK, unchanged, against the simulator (needs Maven and a JDK)
 	tools/java-sdk-check/run.sh
 
-test-kill: ## SIGKILL at 200 random moments of 50 offboardings (`unit` does 40); docs/reliability.md
+test-kill: ## SIGKILL at 200 random moments of 50 offboardings, with figures; see docs/reliability.md
 	KILL_TEST_KILLS=200 $(CARGO) test --test integration -- --exact --nocapture \
 	  kill::whenever_it_is_killed_every_offboarding_ends_and_nothing_is_done_blindly
 

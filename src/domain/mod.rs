@@ -8,7 +8,7 @@ pub mod ids;
 pub mod item;
 pub mod judge;
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::result_large_err)]
 mod model;
 pub mod offboarding;
 pub mod plan;

@@ -5,6 +5,9 @@ mod fold;
 mod progress;
 mod removal;
 mod state;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use progress::{
     BlockedWait, Cancellation, Clearance, Deferral, Effect, KnownItem, Outcome, Progress, Removal,
@@ -133,7 +136,7 @@ impl Offboarding {
             .iter()
             .flatten()
             .any(|effect| match &effect.progress {
-                Progress::Done { how, .. } => how.is_ours(),
+                Progress::Done { how, .. } if how.is_ours() => true,
                 progress => {
                     effect.outcome_missing()
                         || matches!(

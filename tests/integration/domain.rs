@@ -395,6 +395,13 @@ fn situations(subscription: &Subscription) -> Vec<(&'static str, Subscription)> 
                 ..subscription.clone()
             },
         ),
+        (
+            "does not renew, and no cancellation is scheduled",
+            Subscription {
+                auto_renew: Some(false),
+                ..subscription.clone()
+            },
+        ),
         ("renews, or turns paid", subscription.clone()),
     ]
 }
@@ -408,7 +415,7 @@ fn subscription_rows() -> String {
                 .map(|(when, s)| (when, cells(&blockers(&snapshot(vec![s]), now()))))
                 .collect();
             if found.iter().all(|(_, cells)| *cells == found[0].1) {
-                found = vec![("", found[0].1.clone())];
+                found = vec![("any", found[0].1.clone())];
             }
             for (when, cells) in found {
                 writeln!(
@@ -605,7 +612,8 @@ date, never a window that we assume; \"now\" means as soon as somebody acts.\n\
 \n\
 ## Subscriptions\n\
 \n\
-A row without a situation holds in every situation.\n\
+The situations are what else Partner Center says of a subscription; \"any\" holds whatever that is. A\n\
+date under \"from when\" is when a term ends: whatever renews or is extended then goes on blocking.\n\
 \n\
 | kind | status | situation | in the way | reason | certainty | who clears it | policy | from when |\n\
 |---|---|---|---|---|---|---|---|---|\n\
@@ -614,7 +622,10 @@ A row without a situation holds in every situation.\n\
 \n\
 | what | in the way | reason | certainty | who clears it | policy | from when |\n\
 |---|---|---|---|---|---|---|\n\
-{azure}{others}"
+{azure}{others}\n\
+Two more reasons come from what was tried and agreed, not from what was read: `UPSTREAM_REFUSED` (Microsoft\n\
+refused for a reason not in this list; the answer stands in the record) and `PLAN_CHANGED` (something new that\n\
+the accepted plan does not cover).\n"
     )
 }
 

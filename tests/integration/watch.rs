@@ -1,15 +1,8 @@
 //! Watches: from wherever they begin, however fast the log grows, every event once and in order.
 
-use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::future::join_all;
-use relationship_service::application::store::{Change, Store};
-use relationship_service::application::watch::Hub;
-use relationship_service::domain::ids::OffboardingId;
 use relationship_service::simulator::Scenario;
-use tokio::sync::broadcast;
 
 use crate::harness::{SUSPEND, World, caller};
 

@@ -90,6 +90,10 @@ impl Worker {
             Err(Stop::Lost) => {
                 tracing::warn!(offboarding = %id, fence, "claim lost; another worker goes on");
             }
+            // What cannot be read now cannot be read at once either: the claim runs out by itself.
+            Err(Stop::Store(StoreError::Corrupt(error))) => {
+                tracing::error!(offboarding = %id, %error, "cannot go on with an offboarding");
+            }
             Err(Stop::Store(error)) => {
                 tracing::error!(offboarding = %id, %error, "the store failed; going on when the claim can be taken again");
                 let _ = self.store.release(id, fence).await;

@@ -79,37 +79,58 @@ struct Held {
 }
 
 impl Claims {
-    fn hold(&self, id: OffboardingId, fence: u64) -> CancellationToken {
+    /// Holds a claim until the guard is dropped, also by a panic: a claim that nobody works on must run
+    /// out.
+    fn hold(&self, id: OffboardingId, fence: u64) -> (CancellationToken, Hold) {
         let lost = CancellationToken::new();
         let held = Held {
             fence,
             lost: lost.clone(),
         };
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, held);
-        lost
+        self.lock().insert(id, held);
+        let guard = Hold {
+            claims: self.clone(),
+            id,
+            fence,
+        };
+        (lost, guard)
     }
 
-    fn drop(&self, id: OffboardingId) {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OffboardingId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self) -> Vec<(OffboardingId, u64)> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.lock();
         held.iter().map(|(id, held)| (*id, held.fence)).collect()
     }
 
     fn keep(&self, renewed: &[(OffboardingId, u64)], asked: &[(OffboardingId, u64)]) {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.lock();
         for claim in asked.iter().filter(|claim| !renewed.contains(claim)) {
             if let Some(held) = held.get(&claim.0).filter(|held| held.fence == claim.1) {
                 held.lost.cancel();
             }
+        }
+    }
+}
+
+/// A claim that is kept alive as long as this lives.
+struct Hold {
+    claims: Claims,
+    id: OffboardingId,
+    fence: u64,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.claims.lock();
+        // A newer claim of the same offboarding may stand there by now.
+        if held
+            .get(&self.id)
+            .is_some_and(|held| held.fence == self.fence)
+        {
+            held.remove(&self.id);
         }
     }
 }
@@ -122,7 +143,9 @@ impl Worker {
         let renewing = tokio::spawn(self.clone().renew(claims.clone()));
         let mut drives = JoinSet::new();
         while !self.shutdown.is_cancelled() {
-            while drives.try_join_next().is_some() {}
+            while let Some(ended) = drives.try_join_next() {
+                report(ended);
+            }
             let free = self.settings.max_in_flight.saturating_sub(drives.len());
             let claimed = if free > 0 {
                 self.claim(free).await
@@ -131,19 +154,20 @@ impl Worker {
             };
             let got = claimed.len();
             for claim in claimed {
-                let id = claim.row.id;
-                let lost = claims.hold(id, claim.fence);
-                let (worker, claims) = (self.clone(), claims.clone());
+                let (lost, hold) = claims.hold(claim.row.id, claim.fence);
+                let worker = self.clone();
                 drives.spawn(async move {
+                    let _hold = hold;
                     worker.drive(claim, lost).await;
-                    claims.drop(id);
                 });
             }
             if got == 0 || got == free {
                 self.wait(&mut drives, got == free).await;
             }
         }
-        while drives.join_next().await.is_some() {}
+        while let Some(ended) = drives.join_next().await {
+            report(ended);
+        }
         renewing.abort();
     }
 
@@ -178,7 +202,7 @@ impl Worker {
             () = self.shutdown.cancelled() => {}
             () = self.work.notified() => {}
             _ = jumped, if !self.partners.is_empty() => {}
-            Some(_) = drives.join_next(), if !drives.is_empty() => {}
+            Some(ended) = drives.join_next(), if !drives.is_empty() => report(ended),
             () = tokio::time::sleep(sleep) => {}
         }
     }
@@ -228,5 +252,12 @@ impl Worker {
                 Err(error) => tracing::error!(%error, "could not renew claims"),
             }
         }
+    }
+}
+
+/// A drive never fails but by a panic; its offboarding is taken up again when the claim has run out.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(panic) = ended {
+        tracing::error!(%panic, "driving an offboarding failed");
     }
 }

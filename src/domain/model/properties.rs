@@ -82,7 +82,6 @@ fn a_removal_that_is_refused_for_now_for_ever_fails_within_bounds() {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 500,
         failure_persistence: None,
         max_shrink_iters: 4_000,
         ..ProptestConfig::default()

@@ -358,11 +358,9 @@ impl Run {
         let bodies = match self.ahead.judge_snapshot(&snapshot, self.now, &self.timing) {
             Judgement::Events(bodies) => bodies,
             Judgement::NeedsProof(answer) => {
-                let proof = self
-                    .upstream
-                    .tape
-                    .once_in(2)
-                    .then(|| RemovalProof::EarlierRun { id: self.ahead.id });
+                let id = self.ahead.id;
+                let proven = self.upstream.tape.once_in(2);
+                let proof = proven.then_some(RemovalProof::EarlierRun { id });
                 vec![Offboarding::found_not_related(answer, proof)]
             }
         };

@@ -61,7 +61,7 @@ impl Offboarding {
                 self.set(id, at, |effect| {
                     let known =
                         matches!(effect.progress, Progress::Done { how, .. } if how.is_ours());
-                    if late && known {
+                    if late && (known || !how.is_ours()) {
                         return;
                     }
                     // Heard of while or after putting it back: what is found active may be our doing.
@@ -71,7 +71,8 @@ impl Offboarding {
                             | Progress::RestoreUnsettled { .. }
                             | Progress::Restored
                     );
-                    effect.in_doubt = false;
+                    // Not found is no proof that what we may have sent took no effect.
+                    effect.in_doubt &= *how == DoneHow::Vanished;
                     effect.progress = Progress::Done {
                         how: *how,
                         after: after.clone(),

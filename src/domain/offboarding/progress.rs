@@ -107,7 +107,13 @@ impl Effect {
     pub fn outcome_missing(&self) -> bool {
         match self.progress {
             Progress::Intended { .. } => true,
-            Progress::Todo | Progress::Unsettled { .. } | Progress::Refused { .. } => self.in_doubt,
+            Progress::Todo
+            | Progress::Unsettled { .. }
+            | Progress::Refused { .. }
+            | Progress::Done {
+                how: DoneHow::Vanished,
+                ..
+            } => self.in_doubt,
             Progress::Done { .. }
             | Progress::RestoreIntended { .. }
             | Progress::RestoreUnsettled { .. }

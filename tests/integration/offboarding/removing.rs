@@ -180,3 +180,21 @@ async fn a_restart_in_the_middle_goes_on_where_it_stood() {
     assert_eq!(world.removals().len(), 1);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_offboardings_at_once_share_commits() {
+    let world = World::new(Scenario::seeded(24, 2, 11)).await;
+    let customers: Vec<_> = (0..24).map(|n| world.customer(n)).collect();
+    let accepted = customers
+        .iter()
+        .map(|customer| world.remove(*customer, SUSPEND));
+    let accepted = futures::future::join_all(accepted).await;
+    for status in accepted {
+        let ended = world.end(status.unwrap().offboarding.id).await;
+        assert_ended(&ended, State::Succeeded, EndReason::Removed);
+    }
+    assert_eq!(world.removals().len(), 24);
+    let counters = world.engine.database().counters();
+    assert!(counters.commits < counters.requests, "{counters:?}");
+    world.stop().await;
+}
