@@ -1,6 +1,5 @@
 //! Watches: from wherever they begin, however fast the log grows, every event once and in order.
 
-
 use futures::future::join_all;
 use relationship_service::simulator::Scenario;
 
