@@ -462,7 +462,9 @@ fn seen(seen: &Seen) -> String {
 fn audit_finding(finding: &AuditFinding) -> String {
     match finding {
         AuditFinding::Nothing => "the audit shows neither a removal nor a return".to_owned(),
-        AuditFinding::Removed { record } => format!("the audit shows the removal at {:.0}", record.at),
+        AuditFinding::Removed { record } => {
+            format!("the audit shows the removal at {:.0}", record.at)
+        }
         AuditFinding::Reaccepted { record } => {
             format!(
                 "the audit shows that the customer came back at {:.0}",

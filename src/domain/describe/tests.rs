@@ -110,7 +110,12 @@ fn being_off_the_list_takes_two_readings_a_minute_apart_and_the_list() {
     seen.last_gone = Some(after(60));
     assert_eq!(second_gone(&seen), Some(after(60)));
     assert_eq!(shown(&seen), Shown::Yes);
-    assert!(!consequences(&run, &seen).off_customer_list.by.contains(".123"));
+    assert!(
+        !consequences(&run, &seen)
+            .off_customer_list
+            .by
+            .contains(".123")
+    );
     seen.unlisted = None;
     assert_eq!(shown(&seen), Shown::No);
 }
