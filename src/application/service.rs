@@ -12,8 +12,9 @@ use crate::domain::offboarding::{Offboarding, State};
 use crate::domain::plan::Plan;
 use crate::domain::policy::Policy;
 use crate::domain::snapshot::Snapshot;
-use crate::domain::step::{Timing, Waiting};
+use crate::domain::step::Timing;
 use crate::domain::time::Time;
+use crate::domain::waiting::Waiting;
 
 use super::clock::Clock;
 use super::store::{Filter, Store};

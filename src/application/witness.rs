@@ -19,18 +19,22 @@ const SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 const AUDIT_DAYS: i64 = 89;
 
 /// The newest audit record of a removal since `since`, if it succeeded.
+///
+/// Upstream's clock may lag behind ours: a record that carries our own correlation id counts although it
+/// is a little older. Another's does not: it may be a removal that the customer has undone since.
 pub fn removal_record(
     records: &[AuditRecord],
     since: Time,
     ours: Option<CorrelationId>,
 ) -> Option<AuditWitness> {
-    let since = later(since, -SKEW);
+    let lagging = later(since, -SKEW);
     records
         .iter()
-        .filter(|r| r.operation.eq_ignore_ascii_case(REMOVED) && r.at >= since)
+        .filter(|r| r.operation.eq_ignore_ascii_case(REMOVED) && r.at >= lagging)
         .filter(|r| r.status.eq_ignore_ascii_case("succeeded"))
-        .max_by_key(|r| r.at)
         .map(|record| witness(record, ours))
+        .filter(|witness| witness.correlated || witness.at >= since)
+        .max_by_key(|witness| witness.at)
 }
 
 fn witness(record: &AuditRecord, ours: Option<CorrelationId>) -> AuditWitness {
@@ -131,4 +135,60 @@ pub async fn earlier_removal(
     Ok(upstream.audit(customer, since, call).await.map(|records| {
         removal_record(&records, since, None).map(|record| RemovalProof::Audit { record })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Time {
+        Time::from_second(1_800_000_000 + second).expect("a moment")
+    }
+
+    fn record(operation: &str, second: i64, correlation: Option<CorrelationId>) -> AuditRecord {
+        AuditRecord {
+            id: second.to_string(),
+            operation: operation.to_owned(),
+            at: at(second),
+            status: "succeeded".to_owned(),
+            correlation: correlation.map(|id| id.to_string().to_uppercase()),
+            by: None,
+        }
+    }
+
+    #[test]
+    fn only_our_own_removal_may_be_older_than_its_intent() {
+        let ours = CorrelationId(uuid::Uuid::from_u128(7));
+        let find = |correlation| {
+            removal_record(&[record(REMOVED, -60, correlation)], at(0), Some(ours)).is_some()
+        };
+        assert!(find(Some(ours)));
+        assert!(!find(None), "somebody else's, before we began");
+        assert!(removal_record(&[record(REMOVED, 60, None)], at(0), Some(ours)).is_some());
+        let mut failed = record(REMOVED, 60, Some(ours));
+        failed.status = "failed".to_owned();
+        assert!(removal_record(&[failed], at(0), Some(ours)).is_none());
+    }
+
+    #[test]
+    fn a_customer_who_came_back_outweighs_the_removal() {
+        let ours = CorrelationId(uuid::Uuid::from_u128(7));
+        let records = [record(REMOVED, 1, Some(ours)), record(ACCEPTED[0], 2, None)];
+        assert!(matches!(
+            audit_finding(Ok(records.to_vec()), at(0), ours),
+            AuditFinding::Reaccepted { .. }
+        ));
+        let earlier = [
+            record(ACCEPTED[0], -2, None),
+            record(REMOVED, 1, Some(ours)),
+        ];
+        assert!(matches!(
+            audit_finding(Ok(earlier.to_vec()), at(0), ours),
+            AuditFinding::Removed { .. }
+        ));
+        assert_eq!(
+            audit_finding(Ok(Vec::new()), at(0), ours),
+            AuditFinding::Nothing
+        );
+    }
 }

@@ -12,9 +12,10 @@ use super::super::model::worker::{accepted, request, start};
 use super::super::plan::plan;
 use super::super::policy::Policy;
 use super::super::snapshot::Snapshot;
-use super::super::step::{Party, Step, Timing, later};
+use super::super::step::{Step, Timing, later};
 use super::super::subscription::{ChangeableFields, Subscription, SubscriptionStatus};
 use super::super::time::Time;
+use super::super::waiting::Party;
 use super::{Offboarding, Progress, RemovalProgress, RemovedBy, State};
 
 const SUSPEND: Policy = Policy { suspend: true };

@@ -4,8 +4,8 @@ use crate::domain::blocker::{Certainty, ClearedBy, Reason, ResourceKind};
 use crate::domain::describe::Shown;
 use crate::domain::event::DoneHow;
 use crate::domain::offboarding::{Progress, State};
-use crate::domain::step::Party;
 use crate::domain::subscription::AtTermEnd;
+use crate::domain::waiting::Party;
 use crate::grpc::proto;
 
 pub(super) fn state(state: State) -> proto::OffboardingState {

@@ -6,8 +6,8 @@ use crate::domain::event::ExternalReference;
 use crate::domain::failure::UpstreamFailure;
 use crate::domain::offboarding::{Effect, Offboarding, Outcome, Verification};
 use crate::domain::policy::Policy;
-use crate::domain::step::Waiting;
 use crate::domain::time::Time;
+use crate::domain::waiting::Waiting;
 use crate::grpc::proto;
 
 use super::preview::{blocker, resource};
