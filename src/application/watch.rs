@@ -80,7 +80,10 @@ pub struct Watch {
     id: OffboardingId,
     store: Arc<dyn Store>,
     topic: watch::Receiver<u64>,
+    /// Sequence of the newest event read from the store, or of the newest that need not be.
     after: u64,
+    /// Events up to this one are not wanted. May be ahead of the log.
+    unwanted: u64,
     ready: VecDeque<EventRow>,
     ended: bool,
 }
@@ -99,12 +102,15 @@ impl Watch {
     ) -> Self {
         let ended = status.offboarding.state.is_terminal() && after >= status.offboarding.sequence;
         let id = status.offboarding.id;
+        // From an event that does not exist yet on, the end of the offboarding would be skipped unseen.
+        let (after, unwanted) = (after.min(status.offboarding.sequence), after);
         Self {
             status,
             id,
             store,
             topic,
             after,
+            unwanted,
             ready: VecDeque::new(),
             ended,
         }
@@ -128,7 +134,10 @@ impl Watch {
                 self.ready.pop_front();
                 self.after = logged.event.sequence;
                 self.ended = logged.state.is_terminal() && self.ready.is_empty();
-                return Ok(Some(logged));
+                if logged.event.sequence > self.unwanted {
+                    return Ok(Some(logged));
+                }
+                continue;
             }
             if self.ended {
                 return Ok(None);

@@ -91,21 +91,21 @@ fn off_customer_list(seen: &Verification) -> Consequence {
         (Some(first), Some(second), Some(unlisted)) => Consequence::new(
             Shown::Yes,
             format!(
-                "Reading the customer said gone at {first} and at {second}, and the complete customer \
-                 list read at {unlisted} does not hold the customer."
+                "Reading the customer said gone at {first:.0} and at {second:.0}, and the complete customer \
+                 list read at {unlisted:.0} does not hold the customer."
             ),
         ),
         (Some(first), None, Some(unlisted)) => Consequence::new(
             Shown::No,
             format!(
-                "Reading the customer said gone at {first} and the customer list read at {unlisted} \
+                "Reading the customer said gone at {first:.0} and the customer list read at {unlisted:.0} \
                  does not hold the customer; a second reading has to say the same."
             ),
         ),
         (Some(first), _, None) => Consequence::new(
             Shown::No,
             format!(
-                "Reading the customer said gone at {first}, but no complete customer list without the \
+                "Reading the customer said gone at {first:.0}, but no complete customer list without the \
                  customer was read yet."
             ),
         ),
@@ -234,7 +234,7 @@ pub fn effect_detail(effect: &Effect) -> String {
         Progress::Intended { .. } => "About to be sent; no outcome is recorded yet.".to_owned(),
         Progress::Unsettled {
             failure, retry_at, ..
-        } => format!("Will be read and perhaps sent again at {retry_at}: {failure}"),
+        } => format!("Will be read and perhaps sent again at {retry_at:.0}: {failure}"),
         Progress::Done { how, .. } => done_how(*how).to_owned(),
         Progress::Refused { failure } => format!("Microsoft refused: {failure}"),
         Progress::RestoreIntended { .. } => {
@@ -242,7 +242,7 @@ pub fn effect_detail(effect: &Effect) -> String {
         }
         Progress::RestoreUnsettled {
             failure, retry_at, ..
-        } => format!("Putting it back will be tried again at {retry_at}: {failure}"),
+        } => format!("Putting it back will be tried again at {retry_at:.0}: {failure}"),
         Progress::Restored => "Put back.".to_owned(),
         Progress::NotRestored { why } => format!("Could not be put back: {why}"),
     }
@@ -339,7 +339,14 @@ pub fn event(body: &EventBody) -> String {
                 ", not completely"
             };
             if standing.is_empty() {
-                format!("Partner Center was read{completeness}: nothing is in the way.")
+                let but = match snapshot.blockers.len() {
+                    0 => String::new(),
+                    n => format!(
+                        " but {} that the plan clears",
+                        count(n, "resource", "resources")
+                    ),
+                };
+                format!("Partner Center was read{completeness}: nothing is in the way{but}.")
             } else {
                 format!(
                     "Partner Center was read{completeness}: {} in the way, first: {}",
@@ -349,7 +356,7 @@ pub fn event(body: &EventBody) -> String {
             }
         }
         EventBody::Deferred { failure, retry_at } => {
-            format!("Waits until {retry_at}: {failure}")
+            format!("Waits until {retry_at:.0}: {failure}")
         }
         EventBody::EffectsIntended { intents } => format!(
             "About to change {}: {}.",
@@ -369,12 +376,12 @@ pub fn event(body: &EventBody) -> String {
             failure,
             retry_at,
             ..
-        } => format!("{id}: outcome unsettled, looked at again at {retry_at}: {failure}"),
+        } => format!("{id}: outcome unsettled, looked at again at {retry_at:.0}: {failure}"),
         EventBody::EffectRefused { id, failure } => {
             format!("{id}: Microsoft refused the change: {failure}")
         }
         EventBody::Blocked { until, recheck_at } => format!(
-            "Waits for the blockers to go, at the latest until {until}; looks again at {recheck_at}."
+            "Waits for the blockers to go, at the latest until {until:.0}; looks again at {recheck_at:.0}."
         ),
         EventBody::RemovalIntended => "About to remove the relationship.".to_owned(),
         EventBody::RemovalNotSent { why } => format!("The removal was not sent: {why}."),
@@ -386,7 +393,7 @@ pub fn event(body: &EventBody) -> String {
             format!("There is nothing to remove any more: {answer}")
         }
         EventBody::RemovalRefused { failure, retry_at } => match retry_at {
-            Some(at) => format!("The removal was refused, tried again at {at}: {failure}"),
+            Some(at) => format!("The removal was refused, tried again at {at:.0}: {failure}"),
             None => format!("Microsoft refused the removal: {failure}"),
         },
         EventBody::RemovalUnknown { failure } => {
@@ -434,7 +441,7 @@ pub fn event(body: &EventBody) -> String {
             id,
             failure,
             retry_at,
-        } => format!("{id}: putting it back is tried again at {retry_at}: {failure}"),
+        } => format!("{id}: putting it back is tried again at {retry_at:.0}: {failure}"),
         EventBody::NotRestored { id, why } => format!("{id}: could not be put back: {why}"),
         EventBody::Ended {
             reason, message, ..
@@ -455,10 +462,12 @@ fn seen(seen: &Seen) -> String {
 fn audit_finding(finding: &AuditFinding) -> String {
     match finding {
         AuditFinding::Nothing => "the audit shows neither a removal nor a return".to_owned(),
-        AuditFinding::Removed { record } => format!("the audit shows the removal at {}", record.at),
+        AuditFinding::Removed { record } => {
+            format!("the audit shows the removal at {:.0}", record.at)
+        }
         AuditFinding::Reaccepted { record } => {
             format!(
-                "the audit shows that the customer came back at {}",
+                "the audit shows that the customer came back at {:.0}",
                 record.at
             )
         }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::act::Act;
@@ -32,6 +34,22 @@ pub(super) fn routes(handle: ControlHandle) -> Router {
         .route("/act", post(act))
         .route("/scenario", post(replace_scenario))
         .with_state(handle)
+}
+
+/// A JSON body, whatever `Content-Type` says: `curl -d` calls everything a form.
+struct Wanted<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Wanted<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| refuse(&format!("the body is not as it must be: {error}")))
+    }
 }
 
 #[derive(Deserialize)]
@@ -60,7 +78,7 @@ struct Move {
     set: Option<Timestamp>,
 }
 
-async fn move_clock(State(handle): State<ControlHandle>, Json(wanted): Json<Move>) -> Response {
+async fn move_clock(State(handle): State<ControlHandle>, Wanted(wanted): Wanted<Move>) -> Response {
     match (wanted.advance_seconds, wanted.set) {
         (Some(seconds), None) => Json(handle.advance(Duration::from_secs(seconds))).into_response(),
         (None, Some(to)) => handle.set_clock(to).map_or_else(
@@ -101,7 +119,7 @@ async fn list_faults(State(handle): State<ControlHandle>) -> Json<Value> {
 
 async fn add_faults(
     State(handle): State<ControlHandle>,
-    Json(rules): Json<Vec<FaultRule>>,
+    Wanted(rules): Wanted<Vec<FaultRule>>,
 ) -> StatusCode {
     handle.add_faults(rules);
     StatusCode::NO_CONTENT
@@ -112,7 +130,7 @@ async fn clear_faults(State(handle): State<ControlHandle>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn act(State(handle): State<ControlHandle>, Json(act): Json<Act>) -> Response {
+async fn act(State(handle): State<ControlHandle>, Wanted(act): Wanted<Act>) -> Response {
     match handle.act(&act) {
         Ok(told) => Json(told).into_response(),
         Err(why) => (StatusCode::CONFLICT, Json(json!({ "error": why }))).into_response(),
@@ -121,7 +139,7 @@ async fn act(State(handle): State<ControlHandle>, Json(act): Json<Act>) -> Respo
 
 async fn replace_scenario(
     State(handle): State<ControlHandle>,
-    Json(scenario): Json<Scenario>,
+    Wanted(scenario): Wanted<Scenario>,
 ) -> Response {
     match handle.replace_scenario(&scenario) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

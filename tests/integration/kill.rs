@@ -9,7 +9,7 @@
 //! `KILL_TEST_KILLS` (default 200) and `KILL_TEST_SEED` (default: another one each time) choose a run;
 //! `docs/reliability.md` reports a run.
 
-mod service;
+pub(crate) mod service;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -17,5 +17,7 @@ mod offboarding;
 mod partner_center;
 mod repository;
 mod rust_source;
+mod service;
 mod simulator;
 mod store;
+mod watch;

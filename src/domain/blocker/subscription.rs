@@ -127,7 +127,7 @@ fn ends_by_itself(blocker: Blocker, subscription: &Subscription, now: Time, what
                     "Cancel it in Partner Center{}.",
                     subscription
                         .cancellation_allowed_until
-                        .map_or(String::new(), |until| format!(" by {until}"))
+                        .map_or(String::new(), |until| format!(" by {until:.0}"))
                 ),
             )
             .earliest(Some(now));
@@ -158,7 +158,7 @@ fn ends_by_itself(blocker: Blocker, subscription: &Subscription, now: Time, what
 }
 
 pub(super) fn until(at: Option<Time>) -> String {
-    at.map_or(String::new(), |at| format!(" until {at}"))
+    at.map_or(String::new(), |at| format!(" until {at:.0}"))
 }
 
 pub(super) fn azure_subscription_blocker(

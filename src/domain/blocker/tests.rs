@@ -70,6 +70,26 @@ fn reservation(state: &str) -> Part<Vec<Reservation>> {
 }
 
 #[test]
+fn moments_are_said_to_the_second() {
+    let later = at("2027-03-01T12:00:00.654321Z");
+    let new_commerce = Subscription {
+        product_type: Some("OnlineServicesNCE".to_owned()),
+        cancellation_allowed_until: Some(later),
+        ..legacy("n", None)
+    };
+    let mut owned = owning(
+        vec![entitlement(EntitlementKind::Software)],
+        vec![new_commerce],
+    );
+    let entitlements = owned.entitlements.value.as_mut().unwrap();
+    entitlements[0].expires = Some(later);
+    for blocker in blockers(&owned, start()) {
+        let said = format!("{} {}", blocker.message, blocker.remedy);
+        assert!(said.contains("2027-03-01T12:00:00Z"), "{said}");
+    }
+}
+
+#[test]
 fn software_listed_twice_counts_once() {
     let both = owning(
         vec![entitlement(EntitlementKind::Software)],

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const AT: &str = "2026-11-22T10:00:00Z";
+const AT: &str = "2026-11-22T10:00:00.123456Z";
 const ID: &str = "0c39d6d5-c70d-4c55-bc02-f620844f3fd1";
 
 fn failure() -> Value {
@@ -75,6 +75,7 @@ fn every_event_has_the_type_of_its_json_and_a_sentence() {
         assert_eq!(stored["type"], event_type(&body));
         let sentence = event(&body);
         assert!(!sentence.is_empty() && !sentence.contains('\n'), "{stored}");
+        assert!(!sentence.contains(".123"), "parts of seconds: {sentence}");
         types.push(event_type(&body).to_owned());
     }
     assert_eq!(types, known_types());
@@ -109,8 +110,32 @@ fn being_off_the_list_takes_two_readings_a_minute_apart_and_the_list() {
     seen.last_gone = Some(after(60));
     assert_eq!(second_gone(&seen), Some(after(60)));
     assert_eq!(shown(&seen), Shown::Yes);
+    assert!(
+        !consequences(&run, &seen)
+            .off_customer_list
+            .by
+            .contains(".123")
+    );
     seen.unlisted = None;
     assert_eq!(shown(&seen), Shown::No);
+}
+
+#[test]
+fn a_reading_with_nothing_but_what_the_plan_clears_says_so() {
+    let mut stored = one_of_each().swap_remove(1);
+    let said = |stored: &Value| event(&serde_json::from_value(stored.clone()).unwrap());
+    assert_eq!(
+        said(&stored),
+        "Partner Center was read: nothing is in the way."
+    );
+    stored["snapshot"]["blockers"] = json!([{"reason": "SUBSCRIPTION_ACTIVE",
+        "certainty": "documented", "resource": {"kind": "subscription", "id": "a", "name": "Mail"},
+        "message": "Mail is active.", "cleared_by": {"service": "suspend"},
+        "remedy": "Allow `suspend`.", "at_term_end": "renews"}]);
+    assert_eq!(
+        said(&stored),
+        "Partner Center was read: nothing is in the way but 1 resource that the plan clears."
+    );
 }
 
 #[test]

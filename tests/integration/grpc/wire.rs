@@ -124,8 +124,14 @@ async fn health_and_reflection_answer() {
         assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
     }
 
-    // The details of an error too: without them grpcurl shows their bytes.
-    for symbol in [SERVICE_NAME, "google.rpc.ErrorInfo"] {
+    // Error details too: without their types grpcurl shows them as bytes.
+    for symbol in [
+        SERVICE_NAME,
+        "google.rpc.ErrorInfo",
+        "google.rpc.BadRequest",
+        "google.rpc.PreconditionFailure",
+        "google.rpc.RetryInfo",
+    ] {
         let request = v1::ServerReflectionRequest {
             host: String::new(),
             message_request: Some(

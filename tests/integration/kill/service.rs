@@ -16,14 +16,14 @@ use tonic::transport::{Channel, Endpoint};
 const SHOWN: usize = 40;
 
 /// A folder with everything that the service needs, and its database.
-pub(super) struct Installation {
+pub(crate) struct Installation {
     folder: tempfile::TempDir,
     config: PathBuf,
 }
 
 impl Installation {
     /// For the simulator's first partner.
-    pub(super) fn new(simulator: &Simulator, partner: &PartnerSpec) -> Self {
+    pub(crate) fn new(simulator: &Simulator, partner: &PartnerSpec) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, content: &str| {
             let path = folder.path().join(name);
@@ -68,7 +68,12 @@ impl Installation {
     }
 
     /// Starts it; does not wait until it serves.
-    pub(super) fn start(&self) -> Service {
+    pub(crate) fn start(&self) -> Service {
+        self.start_with(&[])
+    }
+
+    /// Starts it with flags; does not wait until it serves.
+    pub(crate) fn start_with(&self, flags: &[&str]) -> Service {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_relationship-service"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RELATIONSHIP_") {
@@ -79,6 +84,7 @@ impl Installation {
             .arg("serve")
             .arg("--config")
             .arg(&self.config)
+            .args(flags)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -125,7 +131,7 @@ impl Said {
 }
 
 /// One life.
-pub(super) struct Service {
+pub(crate) struct Service {
     process: tokio::process::Child,
     said: Arc<Mutex<Said>>,
     reader: Option<JoinHandle<()>>,
@@ -133,30 +139,30 @@ pub(super) struct Service {
 
 impl Service {
     /// Where it serves, once it does.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.said.lock().unwrap().address
     }
 
     /// The end of its log.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let said = self.said.lock().unwrap();
         let from = said.lines.len().saturating_sub(SHOWN);
         said.lines[from..].join("\n")
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().unwrap()
     }
 
     /// SIGKILL; returns when it is dead and its log read to the end.
-    pub(super) async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.process.kill().await.unwrap();
         self.finish();
     }
 
     /// SIGTERM; it has to end well.
-    pub(super) async fn terminate(mut self) {
+    pub(crate) async fn terminate(mut self) {
         let id = self.process.id().unwrap().to_string();
         let sent = tokio::process::Command::new("kill")
             .args(["-TERM", &id])
@@ -182,11 +188,11 @@ impl Service {
 
 /// A connection to one life. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Client(pub(super) RelationshipServiceClient<Channel>);
+pub(crate) struct Client(pub(crate) RelationshipServiceClient<Channel>);
 
 impl Client {
     /// Connects when it is first used.
-    pub(super) fn at(address: SocketAddr) -> Self {
+    pub(crate) fn at(address: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         Self(RelationshipServiceClient::new(endpoint.connect_lazy()))
     }

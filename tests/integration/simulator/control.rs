@@ -38,6 +38,23 @@ async fn the_clock_moves_forward_and_never_back() {
 }
 
 #[tokio::test]
+async fn a_body_counts_whatever_curl_calls_it() {
+    let bench = Bench::start(Scenario::seeded(1, 0, 1)).await;
+    let form = "application/x-www-form-urlencoded";
+    let send = |path: &str, body: &'static str| {
+        let request = bench.request(Method::POST, path).body(body);
+        bench.send(request.header("content-type", form))
+    };
+    let moved = send("control/clock", r#"{"advance_seconds": 60}"#).await;
+    assert_eq!(moved.status, 200, "{}", moved.body);
+    let fault = r#"[{"match": {}, "fault": {"kind": "html"}}]"#;
+    assert_eq!(send("control/faults", fault).await.status, 204);
+    let wrong = send("control/clock", "advance").await;
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.body["error"].is_string(), "{}", wrong.body);
+}
+
+#[tokio::test]
 async fn a_follower_hears_of_a_moved_clock_while_it_waits() {
     let bench = Bench::start(Scenario::seeded(1, 0, 1)).await;
     let follow = bench.get("control/clock?changed_from=0&wait_seconds=60");
