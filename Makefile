@@ -1,6 +1,5 @@
 # Everything that is run by hand or by CI; `make help` lists it.
 CARGO ?= cargo
-BENCH_PROFILE ?= dev
 
 .DEFAULT_GOAL := help
 # One cargo at a time: parallel ones only wait for each other's lock, and mix their output.
@@ -51,7 +50,7 @@ test-kill: ## SIGKILL at 200 random moments of 50 offboardings, with figures; se
 	  kill::whenever_it_is_killed_every_offboarding_ends_and_nothing_is_done_blindly
 
 bench: ## from RemoveRelationship to the removal, 50 subscriptions, 50 ms latency; docs/performance.md
-	$(CARGO) bench --profile $(BENCH_PROFILE) --bench critical_path
+	$(CARGO) bench --bench critical_path
 
 clean-tools: ## forget the tools installed into .tools
 	rm -rf .tools

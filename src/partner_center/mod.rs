@@ -1,8 +1,8 @@
 //! Partner Center over REST: implements the port [`PartnerCenter`] for one partner.
 //!
-//! [`settings`] says who and where; [`client`] is the port; one module per resource holds one function
-//! per endpoint; [`classify`] is the one table that says what a refusal means; [`fields`] and
-//! [`rewrite`] read and change bodies whatever the case of their member names.
+//! `settings` says who and where; `client` is the port; one module per resource holds one function
+//! per endpoint; `classify` is the one table that says what a refusal means; `fields` and
+//! `rewrite` read and change bodies whatever the case of their member names.
 //!
 //! [`PartnerCenter`]: crate::application::upstream::PartnerCenter
 
