@@ -17,6 +17,17 @@ pub struct Violation {
     pub description: String,
 }
 
+/// What is known of a relationship that a customer had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// Nothing shows that there was one.
+    Nothing,
+    /// Its removal is on record: an offboarding of ours, or Microsoft's audit.
+    Removed,
+    /// The audit could not be read.
+    Unknown,
+}
+
 /// Why a use case did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,11 +57,13 @@ pub enum Error {
     /// There is no such offboarding (for this caller).
     #[error("no such offboarding")]
     OffboardingNotFound,
-    /// Upstream knows no relationship with the customer and nothing shows that there was one.
+    /// Upstream knows no relationship with the customer.
     #[error("the customer is not related to this partner")]
     CustomerNotRelated {
         /// Which.
         customer: CustomerId,
+        /// Whether there was one.
+        earlier: Earlier,
         /// Upstream's answer.
         answer: Box<UpstreamFailure>,
     },

@@ -16,7 +16,7 @@ pub enum Exit {
     Usage = 2,
     /// A precondition does not hold: blockers stand, or it is too late to cancel.
     Blocked = 3,
-    /// There is no such customer, partner or offboarding.
+    /// There is no such customer or offboarding.
     NotFound = 4,
     /// No answer now; the same again may succeed later.
     Unavailable = 5,

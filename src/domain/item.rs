@@ -101,7 +101,12 @@ pub fn items(snapshot: &Snapshot) -> Vec<Item> {
             };
             Item {
                 kind: s.kind().as_str().to_owned(),
-                at_term_end: s.at_term_end(),
+                // What is over has had its end: auto-renew is a word of the past then.
+                at_term_end: if s.status.is_over() {
+                    AtTermEnd::Unknown
+                } else {
+                    s.at_term_end()
+                },
                 in_extended_term: s.in_extended_term(),
                 product: s.product,
                 sku: s.offer_id.unwrap_or_default(),

@@ -220,7 +220,12 @@ fn stays_behind(
         .count();
     if suspended > 0 {
         left.push(format!(
-            "{suspended} suspended subscription(s); Microsoft deletes their data after 90 days of suspension."
+            "{suspended} suspended {}; Microsoft deletes the data after 90 days of suspension.",
+            if suspended == 1 {
+                "subscription"
+            } else {
+                "subscriptions"
+            }
         ));
     }
     let azure = subscriptions.iter().any(|s| {

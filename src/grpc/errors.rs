@@ -11,7 +11,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
 
-use crate::application::error::{Error, Violation};
+use crate::application::error::{Earlier, Error, Violation};
 use crate::application::store::StoreError;
 use crate::domain::blocker::Blocker;
 use crate::domain::failure::{FailureClass, UpstreamFailure};
@@ -313,12 +313,26 @@ fn answer(error: &Error) -> Answer {
         Error::OffboardingNotFound => {
             Answer::new(Reason::OffboardingNotFound, "There is no such offboarding.")
         }
-        Error::CustomerNotRelated { customer, answer } => Answer::new(
+        Error::CustomerNotRelated {
+            customer,
+            earlier,
+            answer,
+        } => Answer::new(
             Reason::CustomerNotRelated,
-            format!(
-                "Customer {customer} has no relationship with this partner, and nothing shows that it \
-                 had one. Is the id right?"
-            ),
+            match earlier {
+                Earlier::Nothing => format!(
+                    "Customer {customer} has no relationship with this partner, and nothing shows that \
+                     it had one. Is the id right?"
+                ),
+                Earlier::Removed => format!(
+                    "Customer {customer} has no relationship with this partner any more: its removal is \
+                     on record. RemoveRelationship verifies that it is gone and changes nothing."
+                ),
+                Earlier::Unknown => format!(
+                    "Customer {customer} has no relationship with this partner. Whether it had one could \
+                     not be read."
+                ),
+            },
         )
         .with("customer_id", customer)
         .with_failure(answer),

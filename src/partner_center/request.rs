@@ -225,8 +225,8 @@ impl Api {
                 answer.header("location").unwrap_or("nowhere")
             ),
             (_, false) => text_of_theirs,
-            (Body::Nonsense(why), true) => format!("{}: {why}", answer.status),
-            (_, true) => format!("{} without a text", answer.status),
+            (Body::Nonsense(why), true) => why.clone(),
+            (_, true) => "no text".to_owned(),
         };
         let mut failure = self.about(target, answer, class, text);
         failure.code = code;

@@ -95,13 +95,16 @@ fn introduction(base: &str, scenario: &Scenario) -> String {
             .as_deref()
             .unwrap_or("(assertion only)");
         text.push_str(&format!(
-            "partner {:?}, {} customers\n\
+            "partner {:?}, {}\n\
              \x20 tenant id      {}\n\
              \x20 client id      {}\n\
              \x20 client secret  {secret}\n\
              \x20 refresh token  {}\n",
             partner.name,
-            partner.customers.len(),
+            match partner.customers.len() {
+                1 => "1 customer".to_owned(),
+                n => format!("{n} customers"),
+            },
             partner.tenant_id,
             partner.client_id,
             partner.refresh_token,

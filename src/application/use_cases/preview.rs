@@ -5,8 +5,9 @@ use crate::domain::item::items;
 use crate::domain::plan::plan;
 use crate::domain::policy::Policy;
 
-use super::super::error::Error;
+use super::super::error::{Earlier, Error};
 use super::super::service::{Caller, Preview, Service};
+use super::super::witness;
 use super::{interactive, new_correlation};
 
 impl Service {
@@ -26,8 +27,22 @@ impl Service {
         let call = interactive(caller, new_correlation());
         let snapshot = self.read(partner, customer, &call).await?;
         if let Some(answer) = snapshot.not_related() {
+            let proof = witness::earlier_removal(
+                self.store.as_ref(),
+                partner.upstream.as_ref(),
+                partner.tenant,
+                customer,
+                partner.clock.now(),
+                &call,
+            )
+            .await?;
             return Err(Error::CustomerNotRelated {
                 customer,
+                earlier: match proof {
+                    Ok(Some(_)) => Earlier::Removed,
+                    Ok(None) => Earlier::Nothing,
+                    Err(_) => Earlier::Unknown,
+                },
                 answer: Box::new(answer.clone()),
             });
         }

@@ -8,7 +8,7 @@ use crate::domain::judge;
 use crate::domain::plan::plan;
 use crate::domain::time::Time;
 
-use super::super::error::Error;
+use super::super::error::{Earlier, Error};
 use super::super::log::{Log, Sealed};
 use super::super::service::{Caller, Partner, Removal, Service, Status};
 use super::super::store::{Acceptance, KnownRequest, NewOffboarding, StoreError};
@@ -167,6 +167,7 @@ impl Service {
                 Ok(Some(proof)) => Ok(Basis::AlreadyRemoved { proof }),
                 Ok(None) => Err(Error::CustomerNotRelated {
                     customer: request.customer,
+                    earlier: Earlier::Nothing,
                     answer: Box::new(answer.clone()),
                 }),
                 Err(failure) => Err(failure.into()),

@@ -1,6 +1,6 @@
 //! A preview for people: what the customer has, what is in the way, what would be done.
 
-use comfy_table::{ColumnConstraint, Width};
+use comfy_table::{Column, ColumnConstraint, Width};
 
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::words;
@@ -138,6 +138,13 @@ pub(crate) fn blockers(blockers: &[Blocker], screen: Screen) -> String {
         )
     );
     let mut table = screen.airy_table(&["in the way", "cleared by", "earliest", "what to do"]);
+    // A reason is looked up as it is written: it must not be broken in two.
+    let longest = blockers
+        .iter()
+        .map(|blocker| words::reason(blocker.reason()).len())
+        .max()
+        .and_then(|longest| u16::try_from(longest).ok())
+        .unwrap_or(0);
     for blocker in blockers {
         let tone = if blocker.cleared_by_plan {
             Tone::Good
@@ -163,8 +170,12 @@ pub(crate) fn blockers(blockers: &[Blocker], screen: Screen) -> String {
             screen.cell(Tone::Plain, &blocker.remedy),
         ]);
     }
+    let with_padding = longest + table.column(0).map_or(0, Column::padding_width);
     table.set_constraints([
-        ColumnConstraint::UpperBoundary(Width::Fixed(38)),
+        ColumnConstraint::Boundaries {
+            lower: Width::Fixed(with_padding),
+            upper: Width::Fixed(with_padding.max(38)),
+        },
         ColumnConstraint::UpperBoundary(Width::Fixed(16)),
         ColumnConstraint::UpperBoundary(Width::Fixed(20)),
         ColumnConstraint::LowerBoundary(Width::Fixed(20)),
@@ -237,7 +248,31 @@ pub(crate) fn plan(plan: &Plan, screen: Screen) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::proto::Resource;
+    use crate::grpc::proto::{BlockerReason, Resource};
+
+    #[test]
+    fn a_reason_is_never_broken_in_two() {
+        let blocker = Blocker {
+            reason: BlockerReason::MarketplaceSubscriptionActive.into(),
+            resource: Some(Resource {
+                name: "Firewall as a Service".to_owned(),
+                ..Default::default()
+            }),
+            message: "Firewall as a Service is a third-party subscription that is active."
+                .to_owned(),
+            remedy: "Cancel it in Partner Center by 2026-11-26T18:59:14Z. ".repeat(3),
+            cleared_by: Party::Partner.into(),
+            at_term_end: AtTermEnd::Renews.into(),
+            term_end_time: Some(prost_types::Timestamp::default()),
+            ..Default::default()
+        };
+        let text = blockers(&[blocker], Screen::plain());
+        assert!(text.contains("MARKETPLACE_SUBSCRIPTION_ACTIVE"), "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+    }
 
     #[test]
     fn add_ons_stand_below_their_parents_and_nothing_is_lost() {

@@ -144,7 +144,7 @@ fn ends_by_itself(blocker: Blocker, subscription: &Subscription, now: Time, what
         }
         at_term_end => blocker.says(
             format!(
-                "{name} is a {what} that is {state}, can no longer be cancelled{until} and then {}.",
+                "{name} is a {what} that is {state}, can no longer be cancelled, runs{until} and then {}.",
                 at_term_end.sentence()
             ),
             match subscription.kind() {

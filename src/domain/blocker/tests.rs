@@ -4,12 +4,13 @@ use proptest::prelude::*;
 
 use super::super::failure::{FailureClass, UpstreamFailure};
 use super::super::ids::ResourceId;
+use super::super::item::items;
 use super::super::model::upstream::{Tape, Upstream, failure, legacy, partner};
 use super::super::model::worker::start;
 use super::super::plan::{Plan, plan};
 use super::super::policy::Policy;
 use super::super::snapshot::{Entitlement, EntitlementKind, Part, Reservation, Snapshot, Transfer};
-use super::super::subscription::{Subscription, SubscriptionKind, SubscriptionStatus};
+use super::super::subscription::{AtTermEnd, Subscription, SubscriptionKind, SubscriptionStatus};
 use super::super::time::Time;
 use super::{Blocker, Reason, blockers};
 
@@ -87,6 +88,39 @@ fn moments_are_said_to_the_second() {
         let said = format!("{} {}", blocker.message, blocker.remedy);
         assert!(said.contains("2027-03-01T12:00:00Z"), "{said}");
     }
+}
+
+#[test]
+fn what_can_no_longer_be_cancelled_says_until_when_it_runs() {
+    let new_commerce = Subscription {
+        product_type: Some("OnlineServicesNCE".to_owned()),
+        term_end: Some(at("2027-03-01T12:00:00Z")),
+        auto_renew: Some(true),
+        ..legacy("n", None)
+    };
+    let found = blockers(&snapshot(vec![new_commerce]), start());
+    assert!(
+        found[0].message.ends_with(
+            "can no longer be cancelled, runs until 2027-03-01T12:00:00Z and then renews automatically."
+        ),
+        "{}",
+        found[0].message
+    );
+}
+
+#[test]
+fn what_is_over_has_nothing_ahead_of_it() {
+    let of = |status| {
+        let subscription = Subscription {
+            status,
+            auto_renew: Some(true),
+            ..legacy("s", None)
+        };
+        items(&snapshot(vec![subscription]))[0].at_term_end
+    };
+    assert_eq!(of(SubscriptionStatus::Active), AtTermEnd::Renews);
+    assert_eq!(of(SubscriptionStatus::Expired), AtTermEnd::Unknown);
+    assert_eq!(of(SubscriptionStatus::Deleted), AtTermEnd::Unknown);
 }
 
 #[test]

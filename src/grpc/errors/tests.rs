@@ -51,6 +51,7 @@ fn errors(long: &str) -> Vec<Error> {
         Error::RequestIdReused { existing: id },
         Error::OffboardingNotFound,
         Error::CustomerNotRelated {
+            earlier: Earlier::Nothing,
             customer: ID.parse().unwrap(),
             answer: failure(FailureClass::NotRelated, long),
         },

@@ -1,9 +1,10 @@
 //! Accepting: the order of checks, and what is remembered.
 
-use relationship_service::application::error::Error;
+use relationship_service::application::error::{Earlier, Error};
 use relationship_service::domain::blocker::{Blocker, Reason};
 use relationship_service::domain::failure::FailureClass;
 use relationship_service::domain::ids::{CustomerId, RequestId};
+use relationship_service::domain::offboarding::State;
 use relationship_service::domain::policy::Policy;
 use relationship_service::simulator::{Fault, PartnerModel, PartnerRelationshipSpec, Scenario};
 use uuid::Uuid;
@@ -109,6 +110,26 @@ async fn a_plan_that_the_caller_did_not_agree_to_is_refused() {
     world.stop().await;
 }
 
+/// What a preview says of the past of somebody who is no customer.
+async fn earlier(world: &World, customer: CustomerId) -> Earlier {
+    let service = world.engine.service();
+    match service.preview(&caller(), "", customer, SUSPEND).await {
+        Err(Error::CustomerNotRelated { earlier, .. }) => earlier,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_of_who_is_gone_does_not_doubt_the_id() {
+    let world = world(1).await;
+    let customer = world.customer(0);
+    let accepted = world.remove(customer, SUSPEND).await.unwrap();
+    let ended = world.end(accepted.offboarding.id).await;
+    assert_eq!(ended.offboarding.state, State::Succeeded);
+    assert_eq!(earlier(&world, customer).await, Earlier::Removed);
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_no_customer_is_refused_and_nothing_is_read_for_the_own_tenant() {
     let world = world(1).await;
@@ -118,6 +139,7 @@ async fn who_is_no_customer_is_refused_and_nothing_is_read_for_the_own_tenant() 
         matches!(refused, Err(Error::CustomerNotRelated { .. })),
         "{refused:?}"
     );
+    assert_eq!(earlier(&world, stranger).await, Earlier::Nothing);
     let own = CustomerId(world.partner.tenant_id);
     let refused = world.remove(own, SUSPEND).await;
     assert!(matches!(refused, Err(Error::OwnTenant)), "{refused:?}");

@@ -50,6 +50,7 @@ async fn a_read_gives_up_after_the_configured_attempts() {
         .unwrap_err();
     assert_eq!(failure.class, FailureClass::Unavailable);
     assert_eq!(failure.status, Some(500));
+    assert!(failure.to_string().ends_with(": 500 no text"), "{failure}");
     assert_eq!(upstream.seen().len(), 4);
 }
 
