@@ -39,8 +39,10 @@ lint: ## clippy on all targets, warnings are errors
 docs: ## rustdoc without warnings (README, links and docs/ are checked by the tests of `unit`)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --quiet
 
-unit: ## cargo test: unit, integration and documentation tests
-	$(CARGO) test
+unit: ## cargo test: documentation, unit and integration tests
+	$(CARGO) test --doc
+	$(CARGO) test --lib --bins
+	$(CARGO) test --test integration
 
 test-java-sdk: ## Microsoft's Java SDK, unchanged, against the simulator (needs Maven and a JDK)
 	tools/java-sdk-check/run.sh
