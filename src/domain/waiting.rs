@@ -99,6 +99,19 @@ impl Offboarding {
                 until,
             })
         };
+        // A pause that no answer of upstream explains, e.g. after a crash or before another look.
+        let by_pause = |until| {
+            let message = if self.removal_stands() {
+                "Waits before it looks again what became of the removal."
+            } else {
+                "Waits before it tries again."
+            };
+            Waiting {
+                on: Party::Service,
+                message: message.to_owned(),
+                until,
+            }
+        };
         let until = self.deadline(timing);
         match self.state {
             State::Scheduled if self.request.not_before.is_some_and(|at| at > now) => {
@@ -108,7 +121,9 @@ impl Offboarding {
                     until: self.request.not_before,
                 })
             }
-            State::Blocked => by_blockers(&self.blockers, until).or_else(|| by_failure(until)),
+            State::Blocked => by_blockers(&self.blockers, until)
+                .or_else(|| by_failure(until))
+                .or_else(|| Some(by_pause(until))),
             State::Verifying => Some(Waiting {
                 on: Party::Time,
                 message: "Looks for witnesses of the removal.".to_owned(),
@@ -119,7 +134,7 @@ impl Offboarding {
             }),
             State::Scheduled | State::Clearing | State::Removing | State::Restoring => {
                 let resting = matches!(self.next_step(now, u64::MAX, timing), Step::Rest { .. });
-                if resting { by_failure(until) } else { None }
+                resting.then(|| by_failure(until).unwrap_or_else(|| by_pause(until)))
             }
             State::Succeeded | State::Unconfirmed | State::Failed | State::Cancelled => None,
         }

@@ -577,3 +577,23 @@ fn a_late_start_says_what_it_waits_for() {
     assert_eq!(waiting.on, Party::Partner);
     assert_eq!(waiting.until, Some(later(start(), minutes(70))));
 }
+
+#[test]
+fn a_pause_that_no_answer_explains_is_explained_all_the_same() {
+    // Crashed after the intent, and the audit cannot be read: no call of ours has failed yet.
+    let case = Case::none().look(vec![]).say(EventBody::RemovalIntended);
+    let retry_at = later(case.now, minutes(1));
+    let case = case.say(EventBody::RemovalLookedUp {
+        customer: Seen::Present {
+            relationship: "reseller".to_owned(),
+        },
+        audit: AuditFinding::Unreadable {
+            failure: failure(FailureClass::Unavailable),
+        },
+        retry_at,
+    });
+    assert_eq!(case.next(), Step::Rest { until: retry_at });
+    let waiting = case.run.waiting(case.now, &timing()).unwrap();
+    assert!(!waiting.message.is_empty());
+    assert!(waiting.until.is_some());
+}
