@@ -8,8 +8,10 @@ use super::limiter::Limits;
 
 /// Slowest rate that cuts lead to, in requests per minute.
 const FLOOR: f64 = 6.0;
-/// What a minute of full use without a 429 adds, in requests per minute.
-const INCREASE: f64 = 10.0;
+/// What a minute of full use without a 429 adds, in requests per minute: from the floor back to the
+/// documented 500 in less than ten minutes.
+const INCREASE: f64 = 60.0;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     Open,
@@ -99,7 +101,9 @@ impl Bucket {
     }
 
     pub(super) fn throttled(&mut self, wait: Duration, now: Instant) {
-        if self.cut_until.is_none_or(|until| now >= until) {
+        // A probe that is turned away says that the window is still shut, nothing about the rate.
+        let probing = self.state == State::Probing;
+        if !probing && self.cut_until.is_none_or(|until| now >= until) {
             self.rate = (self.rate * 60.0 / 2.0).max(FLOOR) / 60.0;
             self.cut_until = Some(now + wait);
         }

@@ -5,7 +5,7 @@
 //! itself (until then a customer's bucket could never bind before the partner's).
 //!
 //! A 429 closes the bucket for as long as `Retry-After` says and halves its rate, once per such
-//! window; then one probe goes, and its answer opens the bucket or closes it again. Every answer
+//! window; then one probe goes, and its answer opens the bucket or closes it again, without another cut. Every answer
 //! raises the rate a little. Documented by Microsoft: limits are per partner, or per partner and
 //! customer, and move; an answer does not say which one it was. So a first 429 counts against the
 //! customer alone, a second one from another customer meanwhile against the partner too.
@@ -506,6 +506,26 @@ mod tests {
         assert_eq!(book.rates().reads_per_minute.round(), 150.0);
         book.ended(&granted[6], Ended::Answered, now + seconds(90));
         assert!(book.rates().reads_per_minute > 150.0);
+    }
+
+    #[test]
+    fn a_probe_that_is_turned_away_cuts_nothing_more() {
+        let mut now = Instant::now();
+        let mut book = book(600, now);
+        let mut kept = Vec::new();
+        for _ in 0..5 {
+            wait(&mut book, None, Priority::Started, &mut kept);
+        }
+        let granted = go(&mut book, now).0;
+        book.ended(&granted[0], Ended::Throttled(seconds(2)), now);
+        for _ in 0..4 {
+            now += seconds(3);
+            wait(&mut book, None, Priority::Started, &mut kept);
+            let probe = go(&mut book, now).0;
+            assert_eq!(probe.len(), 1);
+            book.ended(&probe[0], Ended::Throttled(seconds(2)), now);
+        }
+        assert_eq!(book.rates().reads_per_minute.round(), 300.0);
     }
 
     #[test]
