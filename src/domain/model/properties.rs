@@ -80,6 +80,17 @@ fn a_removal_that_is_refused_for_now_for_ever_fails_within_bounds() {
     }
 }
 
+#[test]
+fn a_run_that_once_forgot_an_add_on_of_ours_ends_well() {
+    let numbers = [
+        0, 2669, 60, 0, 0, 0, 0, 468, 58140, 0, 0, 13902, 0, 0, 25, 0, 0, 2699, 5232, 224, 24919,
+        0, 0, 1005, 690, 0, 378, 0, 0, 0, 0, 0, 16026, 0, 0, 0, 8224, 300, 0, 0, 3600, 32770, 600,
+        0, 0, 0, 30289, 25966, 660, 0, 0, 0, 0, 0, 0, 3543, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 562,
+        0, 0, 0, 0, 0, 0, 0, 2680, 0, 0, 0, 0, 23674, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+    run(numbers.to_vec(), true);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
